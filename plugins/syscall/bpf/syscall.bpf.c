@@ -1,0 +1,2 @@
+#include "table.bpf.h"
+char LICENSE[] SEC("license") = "GPL";
