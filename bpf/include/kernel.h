@@ -58,6 +58,9 @@ struct bpf_perf_event_value {
 	__u64 running;
 };
 
+/* include/linux/blk_types.h: those that have kept their numbers since 4.10. */
+enum { REQ_OP_FLUSH = 2, REQ_OP_DISCARD = 3, REQ_OP_PASSTHROUGH = 32, REQ_OP_MASK = 0xff };
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -109,6 +112,7 @@ struct cfs_bandwidth {
 	int nr_periods;
 	int nr_throttled;
 	u64 throttled_time;
+	s64 hierarchical_quota; /* the tightest limit of the group and its ancestors; -1: none */
 };
 struct task_group {
 	struct cgroup_subsys_state css;
@@ -125,6 +129,7 @@ struct cfs_rq {
 };
 struct sched_entity {
 	u64 sum_exec_runtime;
+	u64 prev_sum_exec_runtime; /* when it was picked; the fair class only */
 	struct cfs_rq *cfs_rq;
 };
 struct sched_info {
@@ -134,9 +139,16 @@ struct sched_info {
 	unsigned long long last_queued;
 };
 struct mm_struct;
+struct thread_info {
+	unsigned long flags;
+	u32 status; /* only x86 */
+	u32 cpu;
+};
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	unsigned int __state;
+	int exit_state;
 	int static_prio;
 	int prio;
 	struct sched_entity se;
@@ -157,6 +169,57 @@ struct task_struct {
 /* Before 5.14 (2f064a59a11f "sched: Change task_struct::state"). */
 struct task_struct___state {
 	long state;
+};
+/* Before 5.16 the CPU was kept here, since then in thread_info. */
+struct task_struct___cpu {
+	unsigned int cpu;
+};
+
+/* block requests */
+struct request_queue;
+struct request {
+	unsigned int cmd_flags;
+	unsigned int __data_len;
+	u64 start_time_ns;
+	u64 io_start_time_ns;
+};
+
+/* sockets and packets */
+struct sk_buff {
+	unsigned int len;
+	unsigned char encapsulation : 1;
+	u16 inner_transport_header; /* offsets from head; 0xffff: not set */
+	u16 transport_header;
+	u16 mac_header;
+	unsigned int end; /* an offset as well, on 64-bit machines */
+	unsigned char *head;
+	unsigned char *data;
+	char cb[48];
+};
+struct skb_shared_info {
+	unsigned short gso_size;
+	unsigned short gso_segs;
+	unsigned int gso_type;
+};
+struct tcp_skb_cb {
+	u16 tcp_gso_segs;
+};
+struct sock_common {
+	unsigned int skc_hash;
+	unsigned short skc_family;
+};
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_protocol;
+};
+struct socket {
+	struct sock *sk;
+};
+struct tcp_sock {
+	u32 rcv_nxt;
+	u32 snd_una;
+	u32 srtt_us;
+	u32 mdev_us;
 };
 
 /* BPF iterators */

@@ -1,1 +1,59 @@
-fn main() {}
+//! `rezolus`: the agent, and the commands that look after it.
+
+#[cfg(ebpf)]
+mod bpf;
+
+mod active;
+mod agent;
+mod cgroup;
+mod cli;
+mod collector;
+mod config;
+mod http;
+mod inspect;
+mod metric;
+mod own;
+mod plugin;
+mod report;
+mod status;
+mod supervisor;
+mod systeminfo;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Some(Command::Status(options)) => report::run(&options),
+        Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
+        Some(Command::Config(cli::Config::Check { file })) => check_config(&file),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "rezolus", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::TryPlugin) => return ExitCode::from(plugin::run_trial()),
+        None => match cli.config {
+            Some(path) => agent::run(&path),
+            None => {
+                // clap asks for at least one argument.
+                eprintln!("rezolus: a configuration file or a command is needed; see rezolus --help");
+                return ExitCode::from(2);
+            }
+        },
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("rezolus: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn check_config(path: &std::path::Path) -> anyhow::Result<ExitCode> {
+    config::Config::read(path)?;
+    println!("{}: valid", path.display());
+    Ok(ExitCode::SUCCESS)
+}

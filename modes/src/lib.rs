@@ -1,1 +1,40 @@
+//! What reads the agent's snapshots.
+//!
+//! A mode takes its data through a [`SnapshotSource`] and knows nothing of
+//! plugins or BPF. The agent's own HTTP server is the first reader.
 
+use std::fmt;
+use std::sync::Arc;
+
+use metriken_exposition::SnapshotV3;
+
+/// Where snapshots come from: the registry of the same process, or an agent
+/// somewhere else.
+pub trait SnapshotSource: Send + Sync {
+    /// The current snapshot. May block for as long as it takes to refresh what
+    /// must be refreshed, and may be shared with others who ask at about the
+    /// same time.
+    ///
+    /// # Errors
+    ///
+    /// When there is none to be had, with the reason.
+    fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError>;
+}
+
+/// Why there is no snapshot.
+#[derive(Debug)]
+pub struct SourceError(String);
+
+impl SourceError {
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no snapshot: {}", self.0)
+    }
+}
+
+impl std::error::Error for SourceError {}

@@ -158,6 +158,10 @@ pub struct Metric {
     pub map: Option<String>,
     #[serde(default)]
     pub field: Option<String>,
+    /// For tables with a row per cgroup: the member that is not zero in rows
+    /// for which the metric exists.
+    #[serde(default)]
+    pub when: Option<String>,
     #[serde(default)]
     pub iterator: Option<String>,
     #[serde(default)]

@@ -1,4 +1,10 @@
+//! System calls by class: counts, latencies, per cgroup.
+
 rezolus_plugin_api::export! {
     manifest: include_str!("../plugin.toml"),
+    dashboard: include_str!("../dashboard.json"),
     bpf: rezolus_plugin_api::include_bpf!("syscall"),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Running the agent: everything is started, watched and ended here.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::active::Host;
+use crate::cgroup::Cgroups;
+use crate::collector::Collector;
+use crate::config::Config;
+use crate::http::{self, Agent};
+use crate::metric::Cpus;
+use crate::supervisor::{Board, Event, Supervisor};
+use crate::{own, systeminfo};
+
+/// Runs the agent until a signal ends it.
+pub fn run(config_path: &Path) -> Result<ExitCode> {
+    let config = Config::read(config_path)?;
+    let log = start_log(&config)?;
+    raise_limits();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .context("cannot start the I/O runtime")?;
+    runtime.block_on(serve(config_path, config, log))
+}
+
+/// What changes the log's level.
+type SetLevel = Box<dyn Fn(&str) + Send>;
+
+fn start_log(config: &Config) -> Result<SetLevel> {
+    use tracing_subscriber::{EnvFilter, fmt, prelude::*, reload};
+    let from_environment = std::env::var("RUST_LOG").ok();
+    let directives = from_environment.as_deref().unwrap_or(&config.log.level);
+    let filter = EnvFilter::try_new(directives)
+        .with_context(|| format!("[log] level: {directives:?} is not a log level such as \"info\" or \"rezolus=debug\""))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false);
+    tracing_subscriber::registry().with(filter).with(layer).try_init().context("cannot start the log")?;
+    Ok(Box::new(move |level| {
+        if from_environment.is_some() {
+            return;
+        }
+        match EnvFilter::try_new(level) {
+            Ok(filter) => drop(handle.reload(filter)),
+            Err(error) => tracing::error!("[log] level: {level:?}: {error}"),
+        }
+    }))
+}
+
+/// Descriptors: some eight per BPF plugin. Locked memory: kernels before 5.11
+/// charge BPF maps to it.
+fn raise_limits() {
+    for (resource, what) in [(libc::RLIMIT_NOFILE, "open files"), (libc::RLIMIT_MEMLOCK, "locked memory")] {
+        // SAFETY: getrlimit and setrlimit with a valid struct.
+        unsafe {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            if libc::getrlimit(resource, &mut limit) != 0 || limit.rlim_cur == limit.rlim_max {
+                continue;
+            }
+            limit.rlim_cur = limit.rlim_max;
+            if libc::setrlimit(resource, &limit) != 0 {
+                tracing::warn!("the limit of {what} cannot be raised: {}", std::io::Error::last_os_error());
+            }
+        }
+    }
+}
+
+async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Result<ExitCode> {
+    let started = Instant::now();
+    // First of all, so that a second agent fails before it attaches anything.
+    let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
+        format!("cannot listen on {} ([agent] listen); is an agent running already?", config.agent.listen)
+    })?;
+    let ttl = Arc::new(RwLock::new(config.agent.ttl));
+    let parts = assemble(&config)?;
+    let collector = parts.host.collector.clone();
+    let board = Board::default();
+    let (events, inbox) = channel();
+
+    let tick = {
+        let (collector, cgroups, update) = (collector.clone(), parts.cgroups.clone(), parts.update.clone());
+        move || {
+            update();
+            collector.between_snapshots(|| cgroups.retire(Instant::now()));
+        }
+    };
+    let on_config = {
+        let (collector, ttl) = (collector.clone(), ttl.clone());
+        move |config: &Config| {
+            collector.set_ttl(config.agent.ttl);
+            *ttl.write() = config.agent.ttl;
+            set_level(&config.log.level);
+        }
+    };
+    let mut supervisor =
+        Supervisor::new(parts.host.clone(), config_path.into(), config.clone(), board.clone(), tick, on_config);
+    // Watching starts before the first look, so that nothing falls between.
+    let _watcher = watch_files(config_path, &config.agent.plugin_dir, events.clone());
+    supervisor.load_all();
+    let supervising = thread::Builder::new()
+        .name("supervisor".into())
+        .spawn(move || supervisor.run(&inbox))
+        .context("cannot start a thread")?;
+    let address = listener.local_addr().context("the listening socket has no address")?;
+    tracing::info!("serving on http://{address} after {:.0?}", started.elapsed());
+
+    let agent = Agent {
+        source: Box::new(collector.clone()),
+        board,
+        cgroups: parts.cgroups.clone(),
+        hierarchy: parts.hierarchy.clone(),
+        systeminfo: systeminfo::collect(Path::new("/")),
+        config: config_path.into(),
+        started,
+        ttl,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(http::serve(listener, http::router(Arc::new(agent)), stopped));
+    wait_for_signal(&events).await?;
+    let _ = stop.send(true);
+    let _ = server.await;
+    collector.stop();
+    let _ = events.send(Event::Stop);
+    // The supervisor drops the plugins: samplers are stopped, programs detached.
+    if supervising.join().is_err() {
+        tracing::error!("the supervisor panicked");
+        return Ok(ExitCode::FAILURE);
+    }
+    tracing::info!("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the agent consists of before any plugin.
+struct Parts {
+    host: Arc<Host>,
+    cgroups: Arc<Cgroups>,
+    hierarchy: Option<String>,
+    /// Takes in cgroups that came and went.
+    update: Arc<dyn Fn() + Send + Sync>,
+}
+
+#[cfg(ebpf)]
+fn assemble(config: &Config) -> Result<Parts> {
+    let machine = crate::bpf::Machine::new(config.agent.btf.clone(), config.agent.max_cgroups);
+    let cgroups = machine.cgroups.clone();
+    let hierarchy = machine.hierarchy.as_ref().map(|h| {
+        format!("{} at {}", if h.is_v1() { "v1 (cpu controller)" } else { "v2" }, h.mount.display())
+    });
+    let watch = Mutex::new(crate::bpf::CgroupWatch::start(&machine));
+    let update: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {
+        if let Some(watch) = &mut *watch.lock() {
+            watch.update();
+        }
+    });
+    let prelude = update.clone();
+    let collector = Collector::start(config.agent.ttl, move || prelude()).context("cannot start a thread")?;
+    std::mem::forget(own::register(&collector, cgroups.clone()));
+    let host = Arc::new(Host { collector, cpus: Arc::new(cpus()), machine });
+    Ok(Parts { host, cgroups, hierarchy, update })
+}
+
+#[cfg(not(ebpf))]
+fn assemble(config: &Config) -> Result<Parts> {
+    let cgroups = Arc::new(Cgroups::new(config.agent.max_cgroups as usize, None));
+    let collector = Collector::start(config.agent.ttl, || {}).context("cannot start a thread")?;
+    std::mem::forget(own::register(&collector, cgroups.clone()));
+    let host = Arc::new(Host { collector, cpus: Arc::new(cpus()) });
+    Ok(Parts { host, cgroups, hierarchy: None, update: Arc::new(|| {}) })
+}
+
+/// The CPUs that are present, plugged in or not at the moment.
+fn cpus() -> Cpus {
+    let present = std::fs::read_to_string("/sys/devices/system/cpu/present").unwrap_or_default();
+    let ids = crate::config::parse_list(&present);
+    if ids.is_empty() {
+        let count = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        return Cpus::new(0..count);
+    }
+    Cpus::new(ids)
+}
+
+/// Watches the plugin folder and the configuration's folder (editors replace
+/// files rather than write to them). The supervisor looks once a second
+/// anyway, so a machine without notification is only slower.
+fn watch_files(config: &Path, plugins: &Path, events: Sender<Event>) -> Option<RecommendedWatcher> {
+    let config_name = config.file_name().map(PathBuf::from).unwrap_or_default();
+    let handler = move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else { return };
+        if matches!(event.kind, notify::EventKind::Access(kind)
+            if !matches!(kind, notify::event::AccessKind::Close(notify::event::AccessMode::Write)))
+        {
+            return;
+        }
+        let is_config = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *config_name);
+        let _ = events.send(if event.paths.iter().any(is_config) { Event::Config } else { Event::Plugins });
+    };
+    let mut watcher = match notify::recommended_watcher(handler) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::warn!("files are looked at once a second: {error}");
+            return None;
+        }
+    };
+    let folder = match config.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    for folder in [folder, plugins] {
+        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+            tracing::warn!("{} is looked at once a second: {error}", folder.display());
+        }
+    }
+    Some(watcher)
+}
+
+/// Returns when the agent is to end.
+async fn wait_for_signal(events: &Sender<Event>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {
+                let _ = events.send(Event::Config);
+                let _ = events.send(Event::Plugins);
+            }
+        }
+    }
+    tracing::info!("ending; once more ends it at once");
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // The kernel detaches and frees everything with the process.
+        std::process::exit(1);
+    });
+    Ok(())
+}

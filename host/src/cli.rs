@@ -1,0 +1,102 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Where an agent serves unless told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:4241";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "rezolus",
+    version,
+    about = "Performance telemetry for Linux: eBPF samplers as plugins",
+    long_about = "Performance telemetry for Linux: eBPF samplers as plugins.\n\n\
+        With a configuration file, rezolus is the agent: it loads the plugins in plugin_dir, measures, and serves \
+        what it sees over HTTP. Plugins and the configuration file are watched: a plugin dropped into the folder is \
+        measuring a moment later, and one switched off costs nothing.",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Run the agent with this configuration file (TOML; an empty one works)
+    #[arg(value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  sudo rezolus /etc/rezolus/config.toml     run the agent
+  rezolus status                            what it measures, through which hooks
+  rezolus status --cost 5s                  and what every hook costs
+  rezolus plugins check ./mine.so           verify a plugin before dropping it in
+  rezolus config check config.toml          verify a configuration before the agent reads it
+  curl -s localhost:4241/metrics/json       the numbers
+
+Signals: SIGINT and SIGTERM end the agent cleanly, a second one at once;
+SIGHUP has it read the configuration and look at the plugins again.
+Exit codes: 0 done, 1 something failed, 2 wrong usage.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a running agent's plugins, samplers and programs
+    Status(Status),
+    /// Look after plugin files
+    #[command(subcommand)]
+    Plugins(Plugins),
+    /// Look after configuration files
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  rezolus completions bash > /etc/bash_completion.d/rezolus")]
+    Completions { shell: Shell },
+    /// Load the plugin on standard input, to see whether that goes well
+    #[command(name = crate::plugin::TRIAL_COMMAND, hide = true)]
+    TryPlugin,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  rezolus status
+  rezolus status --cost 5s       hold the kernel's BPF statistics on for 5 s: ns per event, events per second
+  rezolus status --json | jq '.plugins[].samplers[] | select(.state != \"running\")'")]
+pub struct Status {
+    /// The agent to ask
+    #[arg(long, default_value = DEFAULT_URL)]
+    pub url: String,
+    /// Measure what every program costs, for this long (up to 60s)
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub cost: Option<Duration>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Plugins {
+    /// Verify plugin files and print their manifests, without a running agent
+    #[command(after_help = "Exit code 1 if the agent would refuse one of the files.")]
+    Check {
+        #[arg(required = true, value_name = "FILE.so")]
+        files: Vec<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Verify a configuration file
+    Check {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,322 @@
+//! Takes snapshots: refreshes what must be asked for its numbers, then reads
+//! the registry.
+//!
+//! All of it happens on a thread of its own, because a refresh runs a plugin's
+//! code. When one does not come back in time, another thread takes over and
+//! leaves that sampler out; the late thread ends when the sampler returns.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metriken::MetricEntry;
+use metriken_exposition::SnapshotV3;
+use metriken_exposition::group_builder::{
+    GroupBuilder, GroupId, MemberNames, Membership, NoGuard, Route, Router, Stamp,
+};
+use parking_lot::{Condvar, Mutex, RwLock};
+use rezolus_modes::{SnapshotSource, SourceError};
+
+use crate::metric::{Column, Group};
+
+/// A refresh that takes longer than this is left behind.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Something that has to be asked for its current numbers.
+pub trait Refresh: Send {
+    /// # Errors
+    ///
+    /// A sentence; the previous numbers stay.
+    fn refresh(&mut self) -> Result<(), String>;
+}
+
+/// How the refreshes of one source are going; shared with the status.
+#[derive(Default)]
+pub struct Health {
+    error: Mutex<Option<String>>,
+    /// Set while a refresh is running.
+    since: Mutex<Option<Instant>>,
+}
+
+impl Health {
+    /// Why the source's numbers are not current, if so.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(since) = *self.since.lock() {
+            let elapsed = since.elapsed();
+            if elapsed > PATIENCE {
+                return Some(format!(
+                    "a refresh has been running for {:.1} s; the numbers are those before it",
+                    elapsed.as_secs_f64()
+                ));
+            }
+        }
+        self.error.lock().clone()
+    }
+}
+
+/// One source of refreshed numbers.
+struct Source {
+    interval: Duration,
+    last: Option<Instant>,
+    health: Arc<Health>,
+    job: Arc<Mutex<Box<dyn Refresh>>>,
+}
+
+/// Sampler namespaces as metriken groups.
+struct BySampler;
+
+impl Router for BySampler {
+    type Guard = NoGuard;
+
+    fn route<'a>(&'a self, metric: &'a MetricEntry) -> Option<Route<'a>> {
+        let sampler = metric.metadata().get("sampler")?;
+        Some(Route { group: GroupId::new(sampler, "main"), membership: Membership::Slots })
+    }
+}
+
+/// Columns by name: they stay the same whatever is loaded beside them.
+struct ByColumn;
+
+impl MemberNames for ByColumn {
+    fn metric(&self, _: usize, metric: &MetricEntry) -> String {
+        metric.request_ref::<Column>().map_or_else(|| metric.name().to_string(), |column| column.0.clone())
+    }
+
+    fn member(&self, id: usize, metric: &MetricEntry, index: usize) -> String {
+        let member = match metric.metric().as_any().and_then(|any| any.downcast_ref::<Group>()) {
+            Some(group) => group.member_id(index),
+            None => index.to_string(),
+        };
+        format!("{}#{member}", self.metric(id, metric))
+    }
+}
+
+type Builder = GroupBuilder<BySampler, ByColumn>;
+
+#[derive(Default)]
+struct State {
+    sources: BTreeMap<u64, Source>,
+    next_source: u64,
+    /// Requests so far, and the number of the last one that was answered.
+    asked: u64,
+    answered: u64,
+    latest: Option<Arc<SnapshotV3>>,
+    taken: Option<Instant>,
+    /// The thread that is to work; older ones end.
+    epoch: u64,
+    stop: bool,
+}
+
+/// What runs before every snapshot, in the collecting thread.
+type Prelude = Box<dyn Fn() + Send + Sync>;
+
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+    done: Condvar,
+    builder: Mutex<(u64, Option<Builder>)>,
+    /// Held for reading while a snapshot is read, for writing while metrics
+    /// come and go.
+    registry: RwLock<()>,
+    registry_generation: AtomicU64,
+    prelude: Prelude,
+    ttl: RwLock<Duration>,
+}
+
+/// A handle to the collecting thread.
+#[derive(Clone)]
+pub struct Collector(Arc<Shared>);
+
+impl Collector {
+    /// Starts the thread. `prelude` is called before every snapshot.
+    pub fn start(ttl: Duration, prelude: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            builder: Mutex::default(),
+            registry: RwLock::default(),
+            registry_generation: AtomicU64::new(1),
+            prelude: Box::new(prelude),
+            ttl: RwLock::new(ttl),
+        });
+        spawn(&shared, 0)?;
+        Ok(Self(shared))
+    }
+
+    pub fn set_ttl(&self, ttl: Duration) {
+        *self.0.ttl.write() = ttl;
+    }
+
+    /// Adds a source; it is asked at most once per `interval`.
+    pub fn add(&self, interval: Duration, job: Box<dyn Refresh>) -> (u64, Arc<Health>) {
+        let health = Arc::new(Health::default());
+        let source = Source { interval, last: None, health: health.clone(), job: Arc::new(Mutex::new(job)) };
+        let mut state = self.0.state.lock();
+        let id = state.next_source;
+        state.next_source += 1;
+        state.sources.insert(id, source);
+        (id, health)
+    }
+
+    /// Takes a source out. If it is being refreshed it ends after that.
+    pub fn remove(&self, id: u64) {
+        let removed = self.0.state.lock().sources.remove(&id);
+        drop(removed);
+    }
+
+    /// Changes the registry: no snapshot is read meanwhile.
+    pub fn change_registry<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _writing = self.0.registry.write();
+        self.0.registry_generation.fetch_add(1, Ordering::AcqRel);
+        self.0.state.lock().taken = None;
+        change()
+    }
+
+    /// As [`change_registry`](Self::change_registry), for changes after which
+    /// the set of registered metrics is the same.
+    pub fn between_snapshots<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _writing = self.0.registry.write();
+        change()
+    }
+
+    fn wait(&self) -> Result<Arc<SnapshotV3>, String> {
+        let shared = &self.0;
+        let ttl = *shared.ttl.read();
+        let mut state = shared.state.lock();
+        if let (Some(latest), Some(taken)) = (&state.latest, state.taken)
+            && taken.elapsed() < ttl
+        {
+            return Ok(latest.clone());
+        }
+        state.asked += 1;
+        let ticket = state.asked;
+        shared.work.notify_one();
+        while state.answered < ticket {
+            if state.stop {
+                return Err("the agent is shutting down".into());
+            }
+            let timed_out = shared.done.wait_for(&mut state, PATIENCE).timed_out();
+            if timed_out && state.answered < ticket {
+                state.epoch += 1;
+                let epoch = state.epoch;
+                parking_lot::MutexGuard::unlocked(&mut state, || spawn(shared, epoch))
+                    .map_err(|error| format!("no thread to take a snapshot on: {error}"))?;
+            }
+        }
+        state.latest.clone().ok_or_else(|| "no snapshot".to_string())
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.0.state.lock().stop = true;
+        self.0.work.notify_all();
+        self.0.done.notify_all();
+    }
+}
+
+impl SnapshotSource for Collector {
+    /// The current snapshot, at most `ttl` old. Fails when no thread can be
+    /// started in place of a stuck one, or the agent is shutting down.
+    fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError> {
+        self.wait().map_err(SourceError::new)
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, epoch: u64) -> std::io::Result<()> {
+    let shared = shared.clone();
+    thread::Builder::new().name("collector".into()).spawn(move || run(&shared, epoch)).map(drop)
+}
+
+fn run(shared: &Shared, epoch: u64) {
+    loop {
+        let ticket = {
+            let mut state = shared.state.lock();
+            while state.answered >= state.asked && !state.stop && state.epoch == epoch {
+                shared.work.wait(&mut state);
+            }
+            if state.stop || state.epoch != epoch {
+                return;
+            }
+            state.asked
+        };
+        let started = Instant::now();
+        (shared.prelude)();
+        if !refresh_due(shared, epoch, started) {
+            return;
+        }
+        let snapshot = Arc::new(read(shared, started));
+        let mut state = shared.state.lock();
+        if state.epoch != epoch {
+            return;
+        }
+        state.latest = Some(snapshot);
+        state.taken = Some(Instant::now());
+        state.answered = ticket;
+        shared.done.notify_all();
+    }
+}
+
+/// Refreshes every source that is due. Returns false when another thread has
+/// taken over meanwhile.
+fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
+    let due: Vec<_> = {
+        let mut state = shared.state.lock();
+        state
+            .sources
+            .iter_mut()
+            .filter(|(_, source)| source.last.is_none_or(|last| now.duration_since(last) >= source.interval))
+            .map(|(id, source)| {
+                source.last = Some(now);
+                (*id, source.job.clone(), source.health.clone())
+            })
+            .collect()
+    };
+    for (id, job, health) in due {
+        // Locked means: a thread we left behind is still in there.
+        let Some(mut job) = job.try_lock() else { continue };
+        *health.since.lock() = Some(Instant::now());
+        let result = job.refresh();
+        let took = health.since.lock().take().map(|since| since.elapsed()).unwrap_or_default();
+        *health.error.lock() = match result {
+            Ok(()) if took > PATIENCE => {
+                Some(format!("the last refresh took {:.1} s; it may take {PATIENCE:?}", took.as_secs_f64()))
+            }
+            Ok(()) => None,
+            Err(why) => Some(why),
+        };
+        drop(job);
+        let mut state = shared.state.lock();
+        if took > PATIENCE
+            && let Some(source) = state.sources.get_mut(&id)
+        {
+            // Not again before ten times as long: it must not slow down
+            // every snapshot.
+            source.last = Some(Instant::now() + took * 10);
+        }
+        if state.epoch != epoch {
+            return false;
+        }
+    }
+    true
+}
+
+fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
+    let _reading = shared.registry.read();
+    let generation = shared.registry_generation.load(Ordering::Acquire);
+    let mut cached = shared.builder.lock();
+    if cached.0 != generation || cached.1.is_none() {
+        *cached = (generation, Some(GroupBuilder::new(BySampler).with_names(ByColumn)));
+    }
+    let stamp = Stamp::now();
+    let metadata = HashMap::from([
+        ("source".to_string(), "rezolus".to_string()),
+        ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+    ]);
+    match &mut cached.1 {
+        Some(builder) => builder.snapshot(stamp, started.elapsed(), Vec::new(), metadata),
+        None => unreachable!("set above"),
+    }
+}

@@ -1,0 +1,9 @@
+//! Plugin files: checking them, opening them, and talking to what is inside.
+
+pub mod file;
+mod library;
+mod trial;
+
+pub use file::{check, check_folder};
+pub use library::{Library, Sampler};
+pub use trial::{TRIAL_COMMAND, run_trial, try_out};

@@ -1,0 +1,15 @@
+//! The agent against the live kernel: known load, exact counts, and the
+//! kernel's own files. Everything here needs root and fails without it.
+//!
+//! Run by `make test`, which builds the plugins first.
+
+mod agent;
+
+mod blockio;
+mod cpu;
+mod memory;
+mod network;
+mod plugins;
+mod scheduler;
+mod syscall;
+mod tcp;
