@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Differences between kernels, each in one place: what changed, in which
  * release and commit. A shim asks for the field, never for the version.

@@ -43,16 +43,13 @@ pub fn build_in(folder: &Path, name: &str) {
         other => panic!("no BPF headers for the architecture {other}"),
     };
     let mut builder = SkeletonBuilder::new();
-    builder
-        .source(folder.join(format!("{name}.bpf.c")))
-        .obj(out.join(format!("{name}.bpf.o")))
-        .clang_args([
-            "-mcpu=v3".to_string(), // 5.1 and later: 32-bit registers, jumps on them
-            "-Wall".to_string(),
-            "-Werror".to_string(),
-            format!("-D__TARGET_ARCH_{arch}"),
-            format!("-I{}", include.display()),
-        ]);
+    builder.source(folder.join(format!("{name}.bpf.c"))).obj(out.join(format!("{name}.bpf.o"))).clang_args([
+        "-mcpu=v3".to_string(), // 5.1 and later: 32-bit registers, jumps on them
+        "-Wall".to_string(),
+        "-Werror".to_string(),
+        format!("-D__TARGET_ARCH_{arch}"),
+        format!("-I{}", include.display()),
+    ]);
     if let Some(clang) = env::var_os("CLANG") {
         builder.clang(clang);
     }

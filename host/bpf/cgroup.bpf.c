@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Which cgroups there are: gives a new cgroup its slot in `cgroup_ids` the
  * moment it is made, and tells the host about it.
@@ -121,4 +121,4 @@ int BPF_PROG(cgroup_rename_raw, struct cgroup *cgroup, const char *path)
 	return tell(cgroup, path, CGROUP_RENAMED);
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -104,9 +104,8 @@ impl Active {
             })
             .collect();
         let Start { pending, sources, .. } = start;
-        let registered = host
-            .collector
-            .change_registry(|| pending.into_iter().map(|register| register()).collect());
+        let registered =
+            host.collector.change_registry(|| pending.into_iter().map(|register| register()).collect());
         Self {
             host: host.clone(),
             enabled,
@@ -555,7 +554,12 @@ impl Start<'_> {
     }
 
     #[cfg(ebpf)]
-    fn perf_metric(&mut self, sampler: &manifest::Sampler, metric: &Metric, name: &str) -> Result<(), Missing> {
+    fn perf_metric(
+        &mut self,
+        sampler: &manifest::Sampler,
+        metric: &Metric,
+        name: &str,
+    ) -> Result<(), Missing> {
         let event = match self.perf.get(name) {
             Some(Ok(event)) => event.clone(),
             Some(Err(why)) => return Err(Missing::Unsupported(why.clone())),
@@ -608,7 +612,9 @@ fn judge(provided: usize, missing: &[Missing]) -> (State, Option<String>) {
     let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
     let state = match (provided, missing) {
         (_, []) => State::Running,
-        (0, missing) if missing.iter().all(|why| matches!(why, Missing::Unsupported(_))) => State::Unsupported,
+        (0, missing) if missing.iter().all(|why| matches!(why, Missing::Unsupported(_))) => {
+            State::Unsupported
+        }
         (0, _) => State::Failed,
         _ => State::Degraded,
     };
@@ -664,7 +670,12 @@ impl Refresh for Userspace {
                     }
                 }
                 Some(Sink::Row(rows, series)) => rows.set(cell.row as usize, *series, cell.value),
-                None => return Err(format!("reported a number for series {}, which it does not have", cell.series)),
+                None => {
+                    return Err(format!(
+                        "reported a number for series {}, which it does not have",
+                        cell.series
+                    ));
+                }
             }
         }
         result

@@ -18,7 +18,7 @@ use crate::cgroup::Cgroups;
 use crate::collector::Collector;
 use crate::config::Config;
 use crate::http::{self, Agent};
-use crate::metric::Cpus;
+use crate::metric::{Cpus, Registered};
 use crate::supervisor::{Board, Event, Supervisor};
 use crate::{own, systeminfo};
 
@@ -42,8 +42,9 @@ fn start_log(config: &Config) -> Result<SetLevel> {
     use tracing_subscriber::{EnvFilter, fmt, prelude::*, reload};
     let from_environment = std::env::var("RUST_LOG").ok();
     let directives = from_environment.as_deref().unwrap_or(&config.log.level);
-    let filter = EnvFilter::try_new(directives)
-        .with_context(|| format!("[log] level: {directives:?} is not a log level such as \"info\" or \"rezolus=debug\""))?;
+    let filter = EnvFilter::try_new(directives).with_context(|| {
+        format!("[log] level: {directives:?} is not a log level such as \"info\" or \"rezolus=debug\"")
+    })?;
     let (filter, handle) = reload::Layer::new(filter);
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_target(false);
@@ -104,8 +105,14 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
             set_level(&config.log.level);
         }
     };
-    let mut supervisor =
-        Supervisor::new(parts.host.clone(), config_path.into(), config.clone(), board.clone(), tick, on_config);
+    let mut supervisor = Supervisor::new(
+        parts.host.clone(),
+        config_path.into(),
+        config.clone(),
+        board.clone(),
+        tick,
+        on_config,
+    );
     // Watching starts before the first look, so that nothing falls between.
     let _watcher = watch_files(config_path, &config.agent.plugin_dir, events.clone());
     supervisor.load_all();
@@ -149,6 +156,8 @@ struct Parts {
     hierarchy: Option<String>,
     /// Takes in cgroups that came and went.
     update: Arc<dyn Fn() + Send + Sync>,
+    /// The agent's own metrics.
+    _own: Vec<Registered>,
 }
 
 #[cfg(ebpf)]
@@ -166,18 +175,18 @@ fn assemble(config: &Config) -> Result<Parts> {
     });
     let prelude = update.clone();
     let collector = Collector::start(config.agent.ttl, move || prelude()).context("cannot start a thread")?;
-    std::mem::forget(own::register(&collector, cgroups.clone()));
+    let own = own::register(&collector, cgroups.clone());
     let host = Arc::new(Host { collector, cpus: Arc::new(cpus()), machine });
-    Ok(Parts { host, cgroups, hierarchy, update })
+    Ok(Parts { host, cgroups, hierarchy, update, _own: own })
 }
 
 #[cfg(not(ebpf))]
 fn assemble(config: &Config) -> Result<Parts> {
     let cgroups = Arc::new(Cgroups::new(config.agent.max_cgroups as usize, None));
     let collector = Collector::start(config.agent.ttl, || {}).context("cannot start a thread")?;
-    std::mem::forget(own::register(&collector, cgroups.clone()));
+    let own = own::register(&collector, cgroups.clone());
     let host = Arc::new(Host { collector, cpus: Arc::new(cpus()) });
-    Ok(Parts { host, cgroups, hierarchy: None, update: Arc::new(|| {}) })
+    Ok(Parts { host, cgroups, hierarchy: None, update: Arc::new(|| {}), _own: own })
 }
 
 /// The CPUs that are present, plugged in or not at the moment.

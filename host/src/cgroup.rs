@@ -51,8 +51,7 @@ impl Hierarchy {
             .unwrap_or(0);
         mounts.lines().find_map(|line| {
             let mut fields = line.split(' ');
-            let (_, mount, kind, options) =
-                (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+            let (_, mount, kind, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
             let wanted = if id == 0 {
                 kind == "cgroup2"
             } else {
@@ -290,27 +289,21 @@ impl Cgroups {
     }
 
     fn find(&self, state: &State, id: u64) -> Option<usize> {
-        self.candidates(id)
-            .find(|&slot| state.slots[slot].as_ref().is_some_and(|tracked| tracked.id == id))
+        self.candidates(id).find(|&slot| state.slots[slot].as_ref().is_some_and(|tracked| tracked.id == id))
     }
 
     /// The slot that is the cgroup's already (the kernel side claims slots as
     /// cgroups are made), or a free one that now is.
     fn claim(&self, state: &State, id: u64) -> Option<usize> {
         let ids = self.ids.as_ref()?;
-        self.candidates(id)
-            .find(|&slot| ids.get(slot, 0) == id)
-            .or_else(|| {
-                self.candidates(id)
-                    .find(|&slot| state.slots[slot].is_none() && ids.claim(slot, 0, 0, id).is_ok())
-            })
+        self.candidates(id).find(|&slot| ids.get(slot, 0) == id).or_else(|| {
+            self.candidates(id).find(|&slot| state.slots[slot].is_none() && ids.claim(slot, 0, 0, id).is_ok())
+        })
     }
 
     fn place(&self, state: &mut State, slot: usize, id: u64, path: &str) {
-        let labels = HashMap::from([
-            ("id".to_string(), id.to_string()),
-            ("name".to_string(), path.to_string()),
-        ]);
+        let labels =
+            HashMap::from([("id".to_string(), id.to_string()), ("name".to_string(), path.to_string())]);
         state.slots[slot] = Some(Tracked { id, labels: Arc::new(labels), removed: None });
         if let Err(at) = state.live.binary_search(&slot) {
             state.live.insert(at, slot);

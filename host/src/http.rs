@@ -26,7 +26,10 @@ use crate::systeminfo::SystemInfo;
 const HEAD_BYTES: usize = 16 * 1024;
 /// They have to arrive within this.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-/// A whole connection, from its first byte to its last, may be idle this long.
+/// A client that takes nothing of its answer for this long is cut off.
+#[cfg(target_os = "linux")]
+const SILENCE: Duration = Duration::from_secs(30);
+/// More have to wait.
 const MOST_CONNECTIONS: usize = 256;
 /// The longest time `/status?cost=` may be asked for.
 const LONGEST_COST: Duration = Duration::from_secs(60);
@@ -81,6 +84,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             },
         };
         let _ = stream.set_nodelay(true);
+        give_up_on_silence(&stream);
         let service = TowerToHyperService::new(router.clone());
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -107,6 +111,29 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
     let all = permits.acquire_many(MOST_CONNECTIONS as u32);
     let _ = tokio::time::timeout(Duration::from_secs(1), all).await;
 }
+
+/// Has the kernel end a connection whose other side takes nothing any more.
+#[cfg(target_os = "linux")]
+fn give_up_on_silence(stream: &tokio::net::TcpStream) {
+    use std::os::fd::AsRawFd;
+    let milliseconds = SILENCE.as_millis() as libc::c_uint;
+    // SAFETY: the descriptor is open and the option's value an unsigned int.
+    let failed = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_USER_TIMEOUT,
+            std::ptr::from_ref(&milliseconds).cast(),
+            size_of::<libc::c_uint>() as libc::socklen_t,
+        )
+    };
+    if failed != 0 {
+        tracing::debug!("TCP_USER_TIMEOUT: {}", std::io::Error::last_os_error());
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_on_silence(_: &tokio::net::TcpStream) {}
 
 async fn banner() -> String {
     format!(
@@ -251,9 +278,11 @@ fn programs(plugins: &mut [status::Plugin]) -> impl Iterator<Item = &mut status:
 
 #[cfg(ebpf)]
 fn spent(program: &status::Program) -> (u64, u64) {
-    program.ids.iter().map(|&id| crate::bpf::cost_of(id)).fold((0, 0), |(time, runs), cost| {
-        (time + cost.run_time_ns, runs + cost.run_count)
-    })
+    program
+        .ids
+        .iter()
+        .map(|&id| crate::bpf::cost_of(id))
+        .fold((0, 0), |(time, runs), cost| (time + cost.run_time_ns, runs + cost.run_count))
 }
 
 /// Costs since the programs were loaded, as far as statistics were on.
@@ -271,8 +300,9 @@ fn totals(plugins: &mut [status::Plugin]) {
 /// Costs over the next `time`, with statistics held on.
 #[cfg(ebpf)]
 async fn measure(plugins: &mut [status::Plugin], time: Duration) -> Result<(), String> {
-    let _on = crate::bpf::StatsOn::new()
-        .map_err(|error| format!("BPF statistics cannot be switched on (kernel 5.8, CAP_SYS_ADMIN): {error}"))?;
+    let _on = crate::bpf::StatsOn::new().map_err(|error| {
+        format!("BPF statistics cannot be switched on (kernel 5.8, CAP_SYS_ADMIN): {error}")
+    })?;
     let before: Vec<(u64, u64)> = programs(plugins).map(|program| spent(program)).collect();
     let started = Instant::now();
     tokio::time::sleep(time).await;

@@ -152,7 +152,11 @@ fn print(found: &Found) {
             println!("    reads    {}", sampler.reads.join(", "));
         }
         for metric in &sampler.metrics {
-            let labels = if metric.labels.is_empty() { String::new() } else { format!(" {}", metric.labels.join(" ")) };
+            let labels = if metric.labels.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", metric.labels.join(" "))
+            };
             println!("    {:<9} {}{labels} [{}]", metric.kind, metric.name, metric.unit);
         }
     }

@@ -79,8 +79,8 @@ impl Metric for Sum {
     }
 
     fn value(&self) -> Option<Value<'_>> {
-        let sum = (0..self.table.rows())
-            .fold(0u64, |sum, row| sum.wrapping_add(self.table.get(row, self.word)));
+        let sum =
+            (0..self.table.rows()).fold(0u64, |sum, row| sum.wrapping_add(self.table.get(row, self.word)));
         Some(match self.kind {
             Kind::Gauge => Value::Gauge(sum as i64),
             _ => Value::Counter(sum),

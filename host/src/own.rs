@@ -16,16 +16,70 @@ type Declared = (&'static str, Option<(&'static str, &'static str)>, Kind, &'sta
 
 const METRICS: [Declared; 11] = [
     ("rezolus_cpu_usage", Some(("state", "user")), Kind::Counter, "nanoseconds", "CPU time the agent used."),
-    ("rezolus_cpu_usage", Some(("state", "system")), Kind::Counter, "nanoseconds", "CPU time the agent used."),
-    ("rezolus_memory_usage_resident_set_size", None, Kind::Gauge, "bytes", "Memory of the agent that is resident now."),
-    ("rezolus_memory_page_reclaims", None, Kind::Counter, "events", "Page faults of the agent that needed no I/O."),
-    ("rezolus_memory_page_faults", None, Kind::Counter, "events", "Page faults of the agent that needed I/O."),
-    ("rezolus_blockio_operations", Some(("op", "read")), Kind::Counter, "operations", "Times the file system had to read for the agent."),
-    ("rezolus_blockio_operations", Some(("op", "write")), Kind::Counter, "operations", "Times the file system had to write for the agent."),
-    ("rezolus_context_switch", Some(("kind", "voluntary")), Kind::Counter, "events", "Context switches of the agent."),
-    ("rezolus_context_switch", Some(("kind", "involuntary")), Kind::Counter, "events", "Context switches of the agent."),
+    (
+        "rezolus_cpu_usage",
+        Some(("state", "system")),
+        Kind::Counter,
+        "nanoseconds",
+        "CPU time the agent used.",
+    ),
+    (
+        "rezolus_memory_usage_resident_set_size",
+        None,
+        Kind::Gauge,
+        "bytes",
+        "Memory of the agent that is resident now.",
+    ),
+    (
+        "rezolus_memory_page_reclaims",
+        None,
+        Kind::Counter,
+        "events",
+        "Page faults of the agent that needed no I/O.",
+    ),
+    (
+        "rezolus_memory_page_faults",
+        None,
+        Kind::Counter,
+        "events",
+        "Page faults of the agent that needed I/O.",
+    ),
+    (
+        "rezolus_blockio_operations",
+        Some(("op", "read")),
+        Kind::Counter,
+        "operations",
+        "Times the file system had to read for the agent.",
+    ),
+    (
+        "rezolus_blockio_operations",
+        Some(("op", "write")),
+        Kind::Counter,
+        "operations",
+        "Times the file system had to write for the agent.",
+    ),
+    (
+        "rezolus_context_switch",
+        Some(("kind", "voluntary")),
+        Kind::Counter,
+        "events",
+        "Context switches of the agent.",
+    ),
+    (
+        "rezolus_context_switch",
+        Some(("kind", "involuntary")),
+        Kind::Counter,
+        "events",
+        "Context switches of the agent.",
+    ),
     ("rezolus_cgroup_tracked", None, Kind::Gauge, "cgroups", "Cgroups with rows of their own."),
-    ("rezolus_cgroup_overflow", None, Kind::Counter, "cgroups", "Cgroups that found no row of their own; they are summed up as (untracked)."),
+    (
+        "rezolus_cgroup_overflow",
+        None,
+        Kind::Counter,
+        "cgroups",
+        "Cgroups that found no row of their own; they are summed up as (untracked).",
+    ),
 ];
 
 /// Registers the agent's own metrics.
@@ -36,8 +90,14 @@ pub fn register(collector: &Collector, cgroups: Arc<Cgroups>) -> Vec<Registered>
             .iter()
             .zip(&slots)
             .map(|((name, label, kind, unit, description), slot)| {
-                Description { name, description, unit, sampler: SAMPLER, labels: label.iter().copied().collect() }
-                    .register(SlotMetric { slot: slot.clone(), kind: *kind })
+                Description {
+                    name,
+                    description,
+                    unit,
+                    sampler: SAMPLER,
+                    labels: label.iter().copied().collect(),
+                }
+                .register(SlotMetric { slot: slot.clone(), kind: *kind })
             })
             .collect()
     });

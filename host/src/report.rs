@@ -31,13 +31,16 @@ fn fetch(options: &cli::Status) -> Result<String> {
         let _ = write!(url, "?cost={}", humantime::format_duration(time).to_string().replace(' ', ""));
         patience += time;
     }
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false).build().into();
-    let mut response = agent
-        .get(&url)
-        .call()
-        .with_context(|| format!("no agent answers at {}; is it running, and is [agent] listen the same?", options.url))?;
-    let text = response.body_mut().read_to_string().with_context(|| format!("{url}: the answer broke off"))?;
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(patience))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut response = agent.get(&url).call().with_context(|| {
+        format!("no agent answers at {}; is it running, and is [agent] listen the same?", options.url)
+    })?;
+    let text =
+        response.body_mut().read_to_string().with_context(|| format!("{url}: the answer broke off"))?;
     if !response.status().is_success() {
         bail!("{url}: {}: {}", response.status(), text.trim());
     }
@@ -48,7 +51,12 @@ fn fetch(options: &cli::Status) -> Result<String> {
 fn table(report: &Report, url: &str, colour: bool) -> String {
     let mut out = String::new();
     let up = humantime::format_duration(Duration::from_secs(report.uptime_seconds));
-    let _ = writeln!(out, "rezolus {} at {url}, up {up}, configured by {}", report.version, report.config.display());
+    let _ = writeln!(
+        out,
+        "rezolus {} at {url}, up {up}, configured by {}",
+        report.version,
+        report.config.display()
+    );
     let cgroups = &report.cgroups;
     let _ = writeln!(
         out,
@@ -56,7 +64,11 @@ fn table(report: &Report, url: &str, colour: bool) -> String {
         cgroups.tracked,
         cgroups.capacity,
         cgroups.hierarchy.as_deref().map(|h| format!(", {h}")).unwrap_or_default(),
-        if cgroups.overflow > 0 { format!("; {} found no room (raise max_cgroups)", cgroups.overflow) } else { String::new() },
+        if cgroups.overflow > 0 {
+            format!("; {} found no room (raise max_cgroups)", cgroups.overflow)
+        } else {
+            String::new()
+        },
     );
     if let Some(error) = &report.config_error {
         let _ = writeln!(out, "configuration not taken over: {error}");
@@ -89,7 +101,9 @@ impl Widths {
         Self {
             sampler: longest(&mut samplers().map(|sampler| sampler.name.len())),
             program: longest(&mut programs().map(|program| program.name.len())),
-            attached: longest(&mut programs().map(|program| program.attached.as_ref().map_or(12, String::len))),
+            attached: longest(
+                &mut programs().map(|program| program.attached.as_ref().map_or(12, String::len)),
+            ),
         }
     }
 }

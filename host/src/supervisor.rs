@@ -252,7 +252,9 @@ impl Supervisor {
             ));
         }
         if let Some((metric, owner)) = self.clashing_metric(&library) {
-            return Verdict::Clashes(format!("its metric {metric} is already provided by the plugin {owner}"));
+            return Verdict::Clashes(format!(
+                "its metric {metric} is already provided by the plugin {owner}"
+            ));
         }
         // The file may have provided another plugin before.
         let former: Vec<String> = self
@@ -277,7 +279,15 @@ impl Supervisor {
         tracing::info!("plugin {name} {} loaded, generation {generation}", library.version);
         self.plugins.insert(
             name.clone(),
-            Entry { library, hash, file: path.into(), generation, active: Some(active), kept, refused_successor: None },
+            Entry {
+                library,
+                hash,
+                file: path.into(),
+                generation,
+                active: Some(active),
+                kept,
+                refused_successor: None,
+            },
         );
         Verdict::Accepted
     }
@@ -309,12 +319,15 @@ impl Supervisor {
     }
 
     fn activate(&self, library: &Library, kept: &Kept) -> Active {
-        let active = Active::start(&self.host, library, active::settings(&self.config, &library.manifest), kept);
+        let active =
+            Active::start(&self.host, library, active::settings(&self.config, &library.manifest), kept);
         for sampler in active.samplers() {
             match sampler.state {
                 State::Failed => tracing::error!("{}: {}", sampler.name, sampler.reason.unwrap_or_default()),
                 State::Degraded => tracing::warn!("{}: {}", sampler.name, sampler.reason.unwrap_or_default()),
-                State::Unsupported => tracing::info!("{}: not here: {}", sampler.name, sampler.reason.unwrap_or_default()),
+                State::Unsupported => {
+                    tracing::info!("{}: not here: {}", sampler.name, sampler.reason.unwrap_or_default())
+                }
                 _ => {}
             }
         }
@@ -364,7 +377,9 @@ impl Supervisor {
             return;
         }
         tracing::info!("{}: changed", self.config_path.display());
-        let fixed = |c: &Config| (c.agent.listen, c.agent.plugin_dir.clone(), c.agent.btf.clone(), c.agent.max_cgroups);
+        let fixed = |c: &Config| {
+            (c.agent.listen, c.agent.plugin_dir.clone(), c.agent.btf.clone(), c.agent.max_cgroups)
+        };
         if fixed(&new) != fixed(&self.config) {
             tracing::warn!("listen, plugin_dir, btf and max_cgroups take effect at the next start");
         }
@@ -402,7 +417,8 @@ impl Supervisor {
 
     /// Publishes the state of everything.
     fn publish(&self) {
-        let mut plugins: Vec<status::Plugin> = self.plugins.iter().map(|(name, entry)| describe(name, entry)).collect();
+        let mut plugins: Vec<status::Plugin> =
+            self.plugins.iter().map(|(name, entry)| describe(name, entry)).collect();
         for (path, file) in &self.files {
             let (Verdict::Refused(why) | Verdict::Clashes(why)) = &file.verdict else { continue };
             if self.plugins.values().any(|entry| entry.file == *path && entry.active.is_some()) {
@@ -447,7 +463,9 @@ impl Supervisor {
                 let hint = config::nearest(sampler, known())
                     .map(|best| format!("; did you mean {best}?"))
                     .unwrap_or_default();
-                warnings.push(format!("[plugins.{name}.samplers.{sampler}]: the plugin has no such sampler{hint}"));
+                warnings.push(format!(
+                    "[plugins.{name}.samplers.{sampler}]: the plugin has no such sampler{hint}"
+                ));
             }
         }
         warnings
@@ -462,7 +480,10 @@ fn describe(name: &str, entry: &Entry) -> status::Plugin {
         Some(_) => summary(&samplers),
     };
     if let Some(why) = &entry.refused_successor {
-        reason = Some(format!("the file has changed and was refused ({why}); generation {} goes on", entry.generation));
+        reason = Some(format!(
+            "the file has changed and was refused ({why}); generation {} goes on",
+            entry.generation
+        ));
     }
     status::Plugin {
         name: name.into(),
@@ -481,7 +502,8 @@ fn summary(samplers: &[status::Sampler]) -> (State, Option<String>) {
     let count = |state| samplers.iter().filter(|sampler| sampler.state == state).count();
     let (failed, degraded, running) = (count(State::Failed), count(State::Degraded), count(State::Running));
     let troubled = samplers.iter().find(|s| matches!(s.state, State::Failed | State::Degraded));
-    let reason = troubled.map(|s| format!("{}: {}", s.name, s.reason.as_deref().unwrap_or("no reason given")));
+    let reason =
+        troubled.map(|s| format!("{}: {}", s.name, s.reason.as_deref().unwrap_or("no reason given")));
     match (failed, degraded, running) {
         (0, 0, 0) => (State::Unsupported, None),
         (0, 0, _) => (State::Running, None),

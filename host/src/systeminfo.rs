@@ -107,19 +107,14 @@ fn fill_from_std(info: &mut SystemInfo) {
     }
     if info.hostname.is_none() {
         let answer = std::process::Command::new("hostname").output().ok();
-        info.hostname = answer
-            .filter(|answer| answer.status.success())
-            .and_then(|answer| sysfs::cleaned(&answer.stdout));
+        info.hostname =
+            answer.filter(|answer| answer.status.success()).and_then(|answer| sysfs::cleaned(&answer.stdout));
     }
 }
 
 fn distribution(tree: &Tree) -> Option<String> {
-    let release = tree
-        .text("etc/os-release")
-        .or_else(|| tree.text("usr/lib/os-release"))?;
-    let name = release
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let release = tree.text("etc/os-release").or_else(|| tree.text("usr/lib/os-release"))?;
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     let name = name.trim().trim_matches(['"', '\'']);
     (!name.is_empty()).then(|| name.to_owned())
 }

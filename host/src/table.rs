@@ -49,9 +49,7 @@ impl Table {
 
     /// Sets a word if it still holds `current`.
     pub fn claim(&self, row: usize, word: usize, current: u64, new: u64) -> Result<(), u64> {
-        self.word(row, word)
-            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
+        self.word(row, word).compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 
     /// Sets all words of a row to zero.

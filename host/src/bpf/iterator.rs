@@ -37,16 +37,7 @@ impl Reader {
         if record == 0 || values.iter().any(|field| !matches!(field.size, 1 | 2 | 4 | 8)) {
             return Err("the iterator's record has no usable members".into());
         }
-        Ok(Self {
-            link,
-            section,
-            record,
-            labels,
-            values,
-            cgroups,
-            rows: Arc::default(),
-            buffer: Vec::new(),
-        })
+        Ok(Self { link, section, record, labels, values, cgroups, rows: Arc::default(), buffer: Vec::new() })
     }
 
     /// Runs the iterator once and replaces all rows.

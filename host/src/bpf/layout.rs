@@ -41,7 +41,9 @@ pub fn field(btf: &Btf<'_>, row: TypeId, path: &str) -> Result<Field, String> {
             let int = Int::try_from(element).map_err(|_| "damaged BTF".to_string())?;
             (usize::from(int.bits) / 8, matches!(int.encoding, IntEncoding::Signed))
         }
-        kind => return Err(format!("member {path} is of kind {kind:?}, not an integer or array of integers")),
+        kind => {
+            return Err(format!("member {path} is of kind {kind:?}, not an integer or array of integers"));
+        }
     };
     Ok(Field { offset, dimensions, size, signed })
 }
@@ -89,7 +91,7 @@ pub fn words(
     dimensions: &[Dimension<'_>],
     kind: Kind,
 ) -> Result<Vec<usize>, String> {
-    if field.size != 8 || field.offset % 8 != 0 {
+    if field.size != 8 || !field.offset.is_multiple_of(8) {
         return Err(format!("numbers are aligned u64, not {} bits at byte {}", field.size * 8, field.offset));
     }
     let mut lengths = field.dimensions.as_slice();
@@ -145,7 +147,9 @@ fn positions_of(btf: &Btf<'_>, dimension: &Dimension<'_>, length: usize) -> Resu
             let wanted = format!("{}_{}", dimension.list, value).to_ascii_uppercase().replace('-', "_");
             match numbers.iter().find(|(name, _)| *name == wanted) {
                 Some((_, number)) if *number < length => Ok(*number),
-                Some((_, number)) => Err(format!("{wanted} is {number}, beyond the array's {length} elements")),
+                Some((_, number)) => {
+                    Err(format!("{wanted} is {number}, beyond the array's {length} elements"))
+                }
                 None => Err(format!("enum {} has no enumerator {wanted}", dimension.list)),
             }
         })

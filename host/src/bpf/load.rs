@@ -98,7 +98,7 @@ impl Attached {
 pub fn load(
     mut open: impl FnMut() -> Result<OpenObject, String>,
     hooks: &mut [Hook],
-    also: &mut Vec<(String, Option<String>)>,
+    also: &mut [(String, Option<String>)],
 ) -> Result<Attached, String> {
     loop {
         let mut opened = open()?;

@@ -52,15 +52,24 @@ pub fn reason(said: &[String], program: &str) -> String {
         .find(|line| line.contains("BEGIN PROG LOAD LOG"))
         .and_then(|log| {
             log.lines()
-                .filter(|line| !line.starts_with("processed ") && !line.contains("PROG LOAD LOG") && !line.trim().is_empty())
-                .next_back()
+                .rfind(|line| {
+                    !line.starts_with("processed ")
+                        && !line.contains("PROG LOAD LOG")
+                        && !line.trim().is_empty()
+                })
         })
         .map(str::trim);
     let text = match verdict {
         Some(verdict) => format!("{first}; verifier: {verdict}"),
         None => first.to_string(),
     };
-    text.replace("BPF program load failed: ", "").lines().next().unwrap_or_default().chars().take(200).collect()
+    text.replace("BPF program load failed: ", "")
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect()
 }
 
 #[cfg(test)]
@@ -80,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_missing_tracepoint_is_said_as_libbpf_says_it() {
-        let said = ["libbpf: prog 'x': failed to find kernel BTF type ID of 'btf_trace_none': -ESRCH\n".to_string()];
+        let said =
+            ["libbpf: prog 'x': failed to find kernel BTF type ID of 'btf_trace_none': -ESRCH\n".to_string()];
         assert_eq!(reason(&said, "x"), "failed to find kernel BTF type ID of 'btf_trace_none': -ESRCH");
     }
 }

@@ -153,7 +153,8 @@ fn shared_ids(slots: usize) -> Result<(MapHandle, Table), String> {
     let entries = u32::try_from(slots).map_err(|error| error.to_string())?;
     let map = MapHandle::create(MapType::Array, Some("cgroup_ids"), 4, 8, entries, &options)
         .map_err(|error| error.to_string())?;
-    let table = Table::map(&std::os::fd::AsRawFd::as_raw_fd(&map.as_fd()), slots, 8).map_err(|error| error.to_string())?;
+    let table = Table::map(&std::os::fd::AsRawFd::as_raw_fd(&map.as_fd()), slots, 8)
+        .map_err(|error| error.to_string())?;
     Ok((map, table))
 }
 
@@ -222,7 +223,9 @@ impl Object {
     fn map_tables(&mut self, machine: &Machine, plan: &Plan<'_>) -> Result<(), String> {
         for map in self.attached.object.maps() {
             let name = map.name().to_string_lossy().into_owned();
-            let Some(rows) = plan.manifest.maps.get(&name).filter(|rows| **rows != Rows::Pid) else { continue };
+            let Some(rows) = plan.manifest.maps.get(&name).filter(|rows| **rows != Rows::Pid) else {
+                continue;
+            };
             let table = Table::map(
                 &std::os::fd::AsRawFd::as_raw_fd(&map.as_fd()),
                 map.max_entries() as usize,
@@ -298,7 +301,8 @@ impl Object {
             .ok_or_else(|| format!("the object has no program {}", iterator.program))?;
         let (link, said) = log::collect(|| program.attach());
         let link = link.map_err(|error| {
-            let why = said.first().map_or_else(|| error.to_string(), |_| log::reason(&said, &iterator.program));
+            let why =
+                said.first().map_or_else(|| error.to_string(), |_| log::reason(&said, &iterator.program));
             format!("{}: attach: {why}", iterator.program)
         })?;
         let section = program.section().to_string_lossy().into_owned();

@@ -80,7 +80,9 @@ fn open(config: &Config, cpu: usize) -> Result<OwnedFd, String> {
         type_: config.kind,
         size: std::mem::size_of::<libbpf_sys::perf_event_attr>() as u32,
         config: config.config,
-        read_format: u64::from(libbpf_sys::PERF_FORMAT_TOTAL_TIME_ENABLED | libbpf_sys::PERF_FORMAT_TOTAL_TIME_RUNNING),
+        read_format: u64::from(
+            libbpf_sys::PERF_FORMAT_TOTAL_TIME_ENABLED | libbpf_sys::PERF_FORMAT_TOTAL_TIME_RUNNING,
+        ),
         ..Default::default()
     };
     const CLOSE_ON_EXEC: libc::c_ulong = 8;
@@ -131,7 +133,8 @@ fn resolve(root: &Path, name: &str) -> Result<Config, String> {
 /// `PERF_COUNT_HW_CACHE_*`: cache, operation, result.
 fn cache(name: &str) -> Option<u64> {
     let caches = [("L1-dcache", 0), ("L1-icache", 1), ("LLC", 2), ("dTLB", 3), ("iTLB", 4), ("branch", 5)];
-    let (cache, rest) = caches.iter().find_map(|(prefix, id)| Some((id, name.strip_prefix(prefix)?.strip_prefix('-')?)))?;
+    let (cache, rest) =
+        caches.iter().find_map(|(prefix, id)| Some((id, name.strip_prefix(prefix)?.strip_prefix('-')?)))?;
     let (operation, result) = match rest {
         "loads" => (0, 0),
         "load-misses" => (0, 1),

@@ -60,9 +60,7 @@ fn check_trust(what: &str, metadata: &fs::Metadata) -> Result<(), String> {
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o022 != 0 {
-        return Err(format!(
-            "{what} is writable by others than its owner (mode {mode:04o}); run chmod go-w"
-        ));
+        return Err(format!("{what} is writable by others than its owner (mode {mode:04o}); run chmod go-w"));
     }
     Ok(())
 }
@@ -88,7 +86,9 @@ fn check_elf(bytes: &[u8]) -> Result<(), String> {
     let machine = header.e_machine(endian);
     let wanted = if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 };
     if machine != wanted {
-        return Err(format!("built for another kind of machine (ELF machine {machine}, this one is {wanted})"));
+        return Err(format!(
+            "built for another kind of machine (ELF machine {machine}, this one is {wanted})"
+        ));
     }
     let length = bytes.len() as u64;
     let inside = |what: &str, offset: u64, size: u64| {
@@ -123,7 +123,9 @@ fn check_elf(bytes: &[u8]) -> Result<(), String> {
             && symbol.name(endian, symbols.strings()).is_ok_and(|name| name == ROOT_SYMBOL.as_bytes())
     });
     if !exports_root {
-        return Err("a shared object, but not a rezolus plugin: it lacks the symbol that export! makes".into());
+        return Err(
+            "a shared object, but not a rezolus plugin: it lacks the symbol that export! makes".into()
+        );
     }
     Ok(())
 }

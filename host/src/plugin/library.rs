@@ -36,7 +36,8 @@ impl Library {
     ///
     /// What does not fit, in one sentence.
     pub fn open(name: &str, bytes: &[u8]) -> Result<Self, String> {
-        let copy = sealed_copy(name, bytes).map_err(|error| format!("cannot be copied into memory: {error}"))?;
+        let copy =
+            sealed_copy(name, bytes).map_err(|error| format!("cannot be copied into memory: {error}"))?;
         let numbered = with_fresh_number(&copy)
             .map_err(|error| format!("no file descriptor for its copy: {error}; restart the agent"))?;
         drop(copy);
@@ -61,9 +62,9 @@ impl Library {
                 .get::<AbiHeaderRef>(ROOT_SYMBOL)
                 .map_err(|error| format!("not a rezolus plugin: {error}"))?
         };
-        let header: &'static LibHeader = header
-            .upgrade()
-            .map_err(|error| format!("built with another version of abi_stable: {}", shorten(&error.to_string())))?;
+        let header: &'static LibHeader = header.upgrade().map_err(|error| {
+            format!("built with another version of abi_stable: {}", shorten(&error.to_string()))
+        })?;
         let root = header.init_root_module::<PluginRootRef>().map_err(|error| abi_message(&error))?;
         Self::examine(root)
     }

@@ -54,7 +54,9 @@ pub fn try_out(name: &str, bytes: &[u8]) -> Result<(), String> {
         let _ = stdout.read_to_string(&mut said);
     }
     Err(match status.signal() {
-        Some(signal) => format!("crashes when it is loaded (signal {signal}): damaged, or not built for this system"),
+        Some(signal) => {
+            format!("crashes when it is loaded (signal {signal}): damaged, or not built for this system")
+        }
         None if said.trim().is_empty() => format!("ends the process when it is loaded ({status})"),
         None => said.trim().to_string(),
     })

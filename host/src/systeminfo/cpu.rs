@@ -63,14 +63,8 @@ pub fn fill(tree: &Tree, info: &mut SystemInfo) {
 
     let threads = thread_groups(tree, &online);
     info.cores = (!threads.is_empty()).then_some(threads.len());
-    info.smt = info
-        .cores
-        .map(|_| threads.values().any(|&threads| threads > 1));
-    let packages: BTreeSet<usize> = info
-        .cpu_topology
-        .iter()
-        .filter_map(|cpu| cpu.package)
-        .collect();
+    info.smt = info.cores.map(|_| threads.values().any(|&threads| threads > 1));
+    let packages: BTreeSet<usize> = info.cpu_topology.iter().filter_map(|cpu| cpu.package).collect();
     info.packages = (!packages.is_empty()).then_some(packages.len());
 }
 
@@ -80,11 +74,7 @@ fn online(tree: &Tree, listed: Vec<usize>) -> Vec<usize> {
         return online;
     }
     let numbered = tree.numbered(CPUS, "cpu");
-    if numbered.is_empty() {
-        listed
-    } else {
-        numbered
-    }
+    if numbered.is_empty() { listed } else { numbered }
 }
 
 fn topology(tree: &Tree, online: &[usize]) -> Vec<LogicalCpu> {
@@ -149,15 +139,10 @@ fn caches(tree: &Tree, online: &[usize]) -> Vec<Cache> {
                 Some("Instruction") => "i",
                 _ => "",
             };
-            let shared = tree
-                .list(&file("shared_cpu_list"))
-                .unwrap_or_else(|| vec![cpu]);
+            let shared = tree.list(&file("shared_cpu_list")).unwrap_or_else(|| vec![cpu]);
             seen.extend(shared.iter().map(|&sharer| (index, sharer)));
             let size = tree.text(&file("size"));
-            groups
-                .entry((level, kind.to_owned(), size))
-                .or_default()
-                .insert(shared);
+            groups.entry((level, kind.to_owned(), size)).or_default().insert(shared);
         }
     }
     let cache = |((level, kind, size), shared): ((u32, String, _), BTreeSet<_>)| Cache {
@@ -225,9 +210,7 @@ impl Model {
 }
 
 fn listed_by_s390(key: &str) -> Option<usize> {
-    parse_list(key.strip_prefix("processor ")?)?
-        .first()
-        .copied()
+    parse_list(key.strip_prefix("processor ")?)?.first().copied()
 }
 
 fn set(field: &mut Option<String>, value: &str) {

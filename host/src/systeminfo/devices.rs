@@ -37,10 +37,7 @@ pub struct Gpu {
 /// the other sort (bridges, veth), which say nothing about the machine.
 pub fn nics(tree: &Tree) -> Vec<Nic> {
     let names = tree.names(INTERFACES);
-    names
-        .into_iter()
-        .filter_map(|name| nic(tree, name))
-        .collect()
+    names.into_iter().filter_map(|name| nic(tree, name)).collect()
 }
 
 fn nic(tree: &Tree, name: String) -> Option<Nic> {
@@ -51,9 +48,7 @@ fn nic(tree: &Tree, name: String) -> Option<Nic> {
     // A virtio device has no node of its own; the PCI device that carries it has.
     let node = |device| tree.id(&format!("{path}/{device}/numa_node"));
     Some(Nic {
-        speed: tree
-            .number(&format!("{path}/speed"))
-            .filter(|&speed| speed > 0),
+        speed: tree.number(&format!("{path}/speed")).filter(|&speed| speed > 0),
         numa_node: node("device").or_else(|| node("device/..")),
         driver: tree.link_name(&format!("{path}/device/driver")),
         mtu: tree.number(&format!("{path}/mtu")),
@@ -68,10 +63,7 @@ fn nic(tree: &Tree, name: String) -> Option<Nic> {
 pub fn gpus(tree: &Tree) -> Vec<Gpu> {
     let addresses = tree.names(PCI);
     let found = addresses.iter().filter_map(|address| gpu(tree, address));
-    found
-        .enumerate()
-        .map(|(index, gpu)| Gpu { index, ..gpu })
-        .collect()
+    found.enumerate().map(|(index, gpu)| Gpu { index, ..gpu }).collect()
 }
 
 fn gpu(tree: &Tree, address: &str) -> Option<Gpu> {
@@ -101,8 +93,6 @@ fn gpu(tree: &Tree, address: &str) -> Option<Gpu> {
 
 fn nvidia_model(tree: &Tree, address: &str) -> Option<String> {
     let information = tree.text(&format!("proc/driver/nvidia/gpus/{address}/information"))?;
-    let model = information
-        .lines()
-        .find_map(|line| line.strip_prefix("Model:"))?;
+    let model = information.lines().find_map(|line| line.strip_prefix("Model:"))?;
     Some(model.trim().to_owned())
 }

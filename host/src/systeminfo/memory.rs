@@ -35,21 +35,13 @@ pub fn fill(tree: &Tree, info: &mut SystemInfo) {
         .text("sys/kernel/mm/transparent_hugepage/enabled")
         .and_then(|modes| chosen(&modes).map(str::to_owned));
 
-    info.memory_nodes = tree
-        .numbered(NODES, "node")
-        .into_iter()
-        .map(|id| node(tree, id))
-        .collect();
+    info.memory_nodes = tree.numbered(NODES, "node").into_iter().map(|id| node(tree, id)).collect();
     info.numa_nodes = Some(info.memory_nodes.len()).filter(|&nodes| nodes > 0);
 }
 
 fn node(tree: &Tree, node: usize) -> MemoryNode {
-    let meminfo = tree
-        .text(&format!("{NODES}/node{node}/meminfo"))
-        .unwrap_or_default();
-    let distances = tree
-        .text(&format!("{NODES}/node{node}/distance"))
-        .unwrap_or_default();
+    let meminfo = tree.text(&format!("{NODES}/node{node}/meminfo")).unwrap_or_default();
+    let distances = tree.text(&format!("{NODES}/node{node}/distance")).unwrap_or_default();
     MemoryNode {
         node,
         total_bytes: value(&meminfo, "MemTotal:").and_then(|kib| kib.checked_mul(1024)),

@@ -181,7 +181,11 @@ impl Drop for Agent {
 pub fn built(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_rezolus")).parent().unwrap();
     let path = folder.join(format!("lib{name}.so"));
-    assert!(path.exists(), "{} is not built: run `make test`, or `cargo build --workspace` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `make test`, or `cargo build --workspace` first",
+        path.display()
+    );
     path
 }
 
@@ -275,7 +279,9 @@ impl Snapshot {
     /// The series of a metric that have all of these labels.
     pub fn series(&self, name: &str, labels: &[(&str, &str)]) -> Vec<&Series> {
         let all = self.metrics.get(name).map_or(&[][..], Vec::as_slice);
-        let matches = |series: &&Series| labels.iter().all(|(k, v)| series.labels.get(*k).is_some_and(|found| found == v));
+        let matches = |series: &&Series| {
+            labels.iter().all(|(k, v)| series.labels.get(*k).is_some_and(|found| found == v))
+        };
         all.iter().filter(matches).collect()
     }
 
@@ -310,11 +316,7 @@ impl Snapshot {
                 _ => None,
             })
             .collect();
-        if values.is_empty() {
-            self.missing("gauge", name, labels)
-        } else {
-            values.iter().sum()
-        }
+        if values.is_empty() { self.missing("gauge", name, labels) } else { values.iter().sum() }
     }
 
     /// The buckets of all matching histograms, added up.
@@ -345,7 +347,9 @@ fn number(kind: &str, value: &Value) -> Option<Number> {
     Some(match kind {
         "counters" => Number::Counter(value.as_u64().unwrap()),
         "gauges" => Number::Gauge(value.as_i64().unwrap()),
-        _ => Number::Histogram(value["buckets"].as_array().unwrap().iter().map(|b| b.as_u64().unwrap()).collect()),
+        _ => Number::Histogram(
+            value["buckets"].as_array().unwrap().iter().map(|b| b.as_u64().unwrap()).collect(),
+        ),
     })
 }
 
@@ -370,7 +374,11 @@ impl Delta {
             return after;
         }
         let before = self.before.histogram(name, labels);
-        after.iter().zip(before).map(|(after, before)| after.checked_sub(before).expect("buckets grow")).collect()
+        after
+            .iter()
+            .zip(before)
+            .map(|(after, before)| after.checked_sub(before).expect("buckets grow"))
+            .collect()
     }
 }
 

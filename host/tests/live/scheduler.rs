@@ -1,1 +1,273 @@
 //! Live tests of the plugin `scheduler`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::agent::{Agent, BUCKETS, Delta, quantile_bucket};
+
+pub mod worker;
+
+use worker::{Cgroup, PingPong, Worker, spin, switches};
+
+const PER_CGROUP: &str = "cgroup_scheduler_context_switch";
+
+/// A number in /proc/stat: `ctxt`, `processes`.
+fn proc_stat(key: &str) -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    line.trim().parse().unwrap()
+}
+
+/// Two workers that pass a byte back and forth on CPU 0, and work for a while
+/// in between; each reports its own context switches.
+fn players(cgroup: &Cgroup, rounds: u32, work: Duration) -> [Worker; 2] {
+    let game = PingPong::new();
+    let count = |play: &dyn Fn()| {
+        let before = switches();
+        play();
+        let after = switches();
+        [after[0] - before[0], after[1] - before[1]]
+    };
+    let server = Worker::on_cpu(0, cgroup, || count(&|| game.serve(rounds, work)));
+    let player = Worker::on_cpu(0, cgroup, || count(&|| game.play(rounds, work)));
+    [server, player]
+}
+
+#[test]
+fn root_context_switches_are_exact() {
+    const ROUNDS: u32 = 10007;
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    let mut workers = players(&cgroup, ROUNDS, Duration::ZERO);
+    let mut kernel = [0, 0];
+    let delta = agent.delta(|| {
+        workers.iter_mut().for_each(Worker::go);
+        for worker in &mut workers {
+            let [voluntary, involuntary] = worker.report();
+            kernel[0] += voluntary;
+            kernel[1] += involuntary;
+        }
+    });
+    workers.into_iter().for_each(Worker::end);
+
+    // Each of them blocks once more, when it waits for its end. Between its own
+    // look at the clock and that, it may be preempted.
+    assert!(kernel[0] >= u64::from(ROUNDS), "no load: {kernel:?}");
+    assert_eq!(delta.counter(PER_CGROUP, &cgroup.with("kind", "voluntary")), kernel[0] + 2);
+    let involuntary = delta.counter(PER_CGROUP, &cgroup.with("kind", "involuntary"));
+    assert!((kernel[1]..=kernel[1] + 20).contains(&involuntary), "{involuntary}, kernel {}", kernel[1]);
+    let all = delta.counter("scheduler_context_switch", &[("id", "0"), ("kind", "voluntary")]);
+    assert!(all >= kernel[0], "{all} on CPU 0");
+}
+
+#[test]
+fn root_context_switches_are_the_kernels() {
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    let mut workers = players(&cgroup, 5003, Duration::ZERO);
+    let (mut inner, mut outer) = (0, proc_stat("ctxt"));
+    let delta = agent.delta(|| {
+        let start = proc_stat("ctxt");
+        workers.iter_mut().for_each(Worker::go);
+        for worker in &mut workers {
+            worker.report();
+        }
+        inner = proc_stat("ctxt") - start;
+    });
+    outer = proc_stat("ctxt") - outer;
+    workers.into_iter().for_each(Worker::end);
+
+    let switches = delta.counter("scheduler_context_switch", &[]) + delta.counter("scheduler_idle_exit", &[]);
+    assert!((inner..=outer).contains(&switches), "{inner} <= {switches} <= {outer}");
+    // What is switched to after it blocked was woken.
+    let (wakeups, blocked) = (delta.counter("scheduler_wakeup", &[]), offcpu_count(&delta));
+    assert!(blocked <= wakeups && blocked >= 5003, "{blocked} times blocked, {wakeups} wakeups");
+}
+
+fn offcpu_count(delta: &Delta) -> u64 {
+    delta.histogram("scheduler_offcpu", &[]).iter().sum()
+}
+
+#[test]
+fn root_forks_are_the_kernels() {
+    const FORKS: u64 = 211;
+    let agent = Agent::start(&["scheduler"]);
+    let (mut inner, mut outer) = (0, proc_stat("processes"));
+    let delta = agent.delta(|| {
+        let start = proc_stat("processes");
+        for _ in 0..FORKS {
+            // SAFETY: the child does nothing but end.
+            unsafe {
+                let pid = libc::fork();
+                if pid == 0 {
+                    libc::_exit(0);
+                }
+                assert_eq!(libc::waitpid(pid, std::ptr::null_mut(), 0), pid);
+            }
+        }
+        inner = proc_stat("processes") - start;
+    });
+    outer = proc_stat("processes") - outer;
+    let forks = delta.counter("scheduler_fork", &[]);
+    assert!(forks >= FORKS && (inner..=outer).contains(&forks), "{FORKS}, {inner} <= {forks} <= {outer}");
+}
+
+#[test]
+fn root_sleep_is_time_off_the_cpu() {
+    const NAPS: u64 = 23;
+    const LENGTH: u64 = 41_000_000;
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    let mut worker = Worker::new(&cgroup, || {
+        let started = Instant::now();
+        for _ in 0..NAPS {
+            let length = libc::timespec { tv_sec: 0, tv_nsec: LENGTH as i64 };
+            // SAFETY: the length is ours; no remainder is wanted.
+            unsafe { libc::nanosleep(&length, std::ptr::null_mut()) };
+        }
+        [started.elapsed().as_nanos() as u64, 0]
+    });
+    let waiting = Instant::now();
+    let mut elapsed = 0;
+    let delta = agent.delta(|| {
+        worker.go();
+        elapsed = worker.report()[0];
+    });
+    // The wait for the order to go ends in the delta as well.
+    let waited = waiting.elapsed().as_nanos() as u64;
+    worker.end();
+
+    let offcpu = delta.counter("cgroup_scheduler_offcpu", &cgroup.with("state", "offcpu"));
+    assert!((NAPS * LENGTH..=waited).contains(&offcpu), "{offcpu} ns blocked, {elapsed} of {waited} asleep");
+    let naps: u64 = delta.histogram("scheduler_offcpu", &[])[crate::agent::bucket_of(LENGTH)..].iter().sum();
+    assert!(naps >= NAPS, "{naps} naps");
+}
+
+/// The kernel's own account of how long a task waited for a CPU.
+fn run_delay(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    text.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn root_runqueue_wait_is_the_kernels() {
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    let hog = || {
+        Worker::on_cpu(0, &cgroup, || {
+            spin(Duration::from_millis(1500));
+            [0, 0]
+        })
+    };
+    let mut workers = [hog(), hog(), hog()];
+    let pids = workers.each_ref().map(|worker| worker.pid);
+    let total = || pids.iter().map(|pid| run_delay(*pid)).sum::<u64>();
+    let before = total();
+    let delta = agent.delta(|| {
+        workers.iter_mut().for_each(Worker::go);
+        for worker in &mut workers {
+            worker.report();
+        }
+    });
+    let kernel = total() - before;
+    workers.into_iter().for_each(Worker::end);
+
+    let wait = delta.counter("cgroup_scheduler_runqueue_wait", &cgroup.with("state", "wait"));
+    // Three that share a CPU for 1.5 s: each of them waits for a second.
+    assert!(wait > 2_500_000_000, "{wait} ns");
+    assert!(wait.abs_diff(kernel) < kernel / 50, "{wait} ns, the kernel says {kernel}");
+}
+
+/// bpftrace does not start counting before, nor go on after, a getpgid of this.
+const MARK: libc::pid_t = 0x5ca1ab1e;
+
+/// runqlat's logic, in the buckets of our histograms: shifted right until below
+/// 16, a value is a bucket's number, plus 8 for every shift.
+const RUNQLAT: &str = r#"
+tracepoint:syscalls:sys_enter_getpgid /args->pid == 0x5ca1ab1e/ { @on = 1 - @on; }
+tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @queued[args->pid] = nsecs; }
+tracepoint:sched:sched_switch {
+	if (args->prev_state == 0) { @queued[args->prev_pid] = nsecs; }
+	$queued = @queued[args->next_pid];
+	if ($queued != 0 && args->next_pid != 0 && @on == 1) {
+		$value = nsecs - $queued;
+		$shifts = 0;
+		unroll(50) { if ($value >= 16) { $value = $value >> 1; $shifts = $shifts + 1; } }
+		@bucket[$shifts * 8 + $value] = count();
+	}
+	delete(@queued[args->next_pid]);
+}
+interval:ms:100 { if (@ready == 0) { @ready = 1; printf("ready\n"); } }
+END { clear(@queued); clear(@on); clear(@ready); }
+"#;
+
+fn mark() {
+    // SAFETY: fails, there is no such process; no memory is involved.
+    unsafe { libc::getpgid(MARK) };
+}
+
+/// What bpftrace counted, by bucket: lines of `@bucket[123]: 4`.
+fn parse_buckets(output: &str) -> Vec<u64> {
+    let mut buckets = vec![0; BUCKETS];
+    for line in output.lines() {
+        let parsed = line
+            .strip_prefix("@bucket[")
+            .and_then(|rest| rest.split_once("]: "))
+            .and_then(|(bucket, count)| Some((bucket.parse::<usize>().ok()?, count.trim().parse().ok()?)));
+        if let Some((bucket, count)) = parsed {
+            buckets[bucket] = count;
+        }
+    }
+    buckets
+}
+
+#[test]
+fn root_runqueue_latency_is_bpftraces() {
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    // Three pairs that work for 20 us at a time on one CPU wait for much longer
+    // than it takes either program to look at its clock.
+    let mut workers: Vec<Worker> = (0..3).flat_map(|_| players(&cgroup, 4001, Duration::from_micros(20))).collect();
+    let mut bpftrace = Command::new("bpftrace")
+        .args(["-e", RUNQLAT])
+        .env("BPFTRACE_MAP_KEYS_MAX", "65536")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("bpftrace is needed (apt install bpftrace)");
+    let mut output = BufReader::new(bpftrace.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("ready") {
+        line.clear();
+        assert!(
+            output.read_line(&mut line).unwrap() > 0,
+            "bpftrace ended; as root, try: bpftrace -e '{RUNQLAT}'"
+        );
+    }
+    let delta = agent.delta(|| {
+        mark();
+        workers.iter_mut().for_each(Worker::go);
+        for worker in &mut workers {
+            worker.report();
+        }
+        mark();
+    });
+    workers.into_iter().for_each(Worker::end);
+    // SAFETY: our own child, not waited for yet.
+    unsafe { libc::kill(bpftrace.id() as libc::pid_t, libc::SIGINT) };
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    bpftrace.wait().unwrap();
+
+    let (ours, theirs) = (delta.histogram("scheduler_runqueue_latency", &[]), parse_buckets(&rest));
+    let (count, expected) = (ours.iter().sum::<u64>(), theirs.iter().sum::<u64>());
+    assert!(expected >= 3 * 4001, "no load: bpftrace counts {expected}");
+    assert!(count.abs_diff(expected) * 100 <= expected, "{count}, bpftrace {expected}");
+    for q in [0.1, 0.25, 0.5, 0.75, 0.9, 0.99] {
+        let (our, their) = (quantile_bucket(&ours, q).unwrap(), quantile_bucket(&theirs, q).unwrap());
+        assert!(our.abs_diff(their) <= 1, "quantile {q}: bucket {our}, bpftrace {their} of {expected}");
+    }
+}

@@ -65,10 +65,7 @@ fn a_label_may_use_a_list_of_another_name() {
     let manifest = Manifest::parse(SMALL).unwrap();
     let labels = manifest.combinations(&manifest.sampler[1].metric[0]);
     assert_eq!(labels[1], [("kind", "write")]);
-    assert_eq!(
-        manifest.userspace_series(&manifest.sampler[1]),
-        ["demo_open/read", "demo_open/write"]
-    );
+    assert_eq!(manifest.userspace_series(&manifest.sampler[1]), ["demo_open/read", "demo_open/write"]);
 }
 
 #[test]

@@ -90,8 +90,9 @@ static __always_inline void take_late_baseline(struct cpu *cpu, struct task_stru
 
 	take_baseline(cpu, task, trusted);
 	if (!first && read_field(trusted, task, prio) >= MAX_RT_PRIO)
-		cpu->runtime -= at_most(
-		    cpu->runtime - read_field(trusted, task, se.prev_sum_exec_runtime), LONGEST);
+		cpu->runtime -=
+			at_most(cpu->runtime - read_field(trusted, task, se.prev_sum_exec_runtime),
+				LONGEST);
 }
 
 static __always_inline int on_switch(struct task_struct *prev, struct task_struct *next,

@@ -23,12 +23,8 @@ impl Sampler for Cores {
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
         // The kernel cuts what sysfs shows to a page.
         let mut text = [0; 4096];
-        let length = self
-            .file
-            .read_at(&mut text, 0)
-            .map_err(|error| format!("{ONLINE}: {error}"))?;
-        let count =
-            count(&text[..length]).ok_or_else(|| format!("{ONLINE}: not a list of CPUs"))?;
+        let length = self.file.read_at(&mut text, 0).map_err(|error| format!("{ONLINE}: {error}"))?;
+        let count = count(&text[..length]).ok_or_else(|| format!("{ONLINE}: not a list of CPUs"))?;
         values.gauge(self.cores, count);
         Ok(())
     }
@@ -60,16 +56,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in [
-            &b""[..],
-            b"\n",
-            b"3-1\n",
-            b"0-\n",
-            b"0,,1\n",
-            b"a\n",
-            b"-1\n",
-            b"\xff\n",
-        ] {
+        for text in [&b""[..], b"\n", b"3-1\n", b"0-\n", b"0,,1\n", b"a\n", b"-1\n", b"\xff\n"] {
             assert_eq!(count(text), None, "{text:?}");
         }
     }

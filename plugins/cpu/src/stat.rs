@@ -13,15 +13,8 @@ const STAT: &str = "/proc/stat";
 const NANOSECONDS_PER_TICK: u64 = 1_000_000_000 / 100;
 
 /// The columns in use: number in a line after `cpu0`, value of the label.
-const STATES: [(usize, &str); 7] = [
-    (3, "idle"),
-    (4, "iowait"),
-    (5, "irq"),
-    (6, "softirq"),
-    (7, "steal"),
-    (8, "guest"),
-    (9, "guest_nice"),
-];
+const STATES: [(usize, &str); 7] =
+    [(3, "idle"), (4, "iowait"), (5, "irq"), (6, "softirq"), (7, "steal"), (8, "guest"), (9, "guest_nice")];
 const COLUMNS: usize = 10;
 
 pub struct Stat {
@@ -49,10 +42,7 @@ impl Sampler for Stat {
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
         loop {
-            let length = self
-                .file
-                .read_at(&mut self.text, 0)
-                .map_err(|error| format!("{STAT}: {error}"))?;
+            let length = self.file.read_at(&mut self.text, 0).map_err(|error| format!("{STAT}: {error}"))?;
             let (series, reported) = (&self.series, &mut self.reported);
             let complete = decode(&self.text[..length], |cpu, columns| {
                 report(values, series, reported, cpu, columns);
@@ -100,9 +90,7 @@ fn decode(text: &[u8], mut each: impl FnMut(u32, &[u64; COLUMNS])) -> bool {
         };
         if numbers.first().is_some_and(u8::is_ascii_digit) {
             let mut columns = [0; COLUMNS];
-            let mut words = numbers
-                .split(|&byte| byte == b' ')
-                .filter(|word| !word.is_empty());
+            let mut words = numbers.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
             let cpu = words.next().map_or(0, number);
             for (column, word) in columns.iter_mut().zip(words) {
                 *column = number(word);
@@ -119,9 +107,7 @@ fn decode(text: &[u8], mut each: impl FnMut(u32, &[u64; COLUMNS])) -> bool {
 fn number(word: &[u8]) -> u64 {
     word.iter()
         .take_while(|byte| byte.is_ascii_digit())
-        .fold(0, |n: u64, byte| {
-            n.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))
-        })
+        .fold(0, |n: u64, byte| n.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')))
 }
 
 #[cfg(test)]
@@ -156,10 +142,7 @@ ctxt 1990473
 
     #[test]
     fn a_text_cut_off_is_complete_once_another_line_has_begun() {
-        let after_cpus = TEXT
-            .windows(4)
-            .position(|window| window == b"intr")
-            .unwrap();
+        let after_cpus = TEXT.windows(4).position(|window| window == b"intr").unwrap();
         for length in 0..TEXT.len() {
             let (lines, complete) = decoded(&TEXT[..length]);
             assert_eq!(complete, length > after_cpus, "cut at {length}");

@@ -80,21 +80,14 @@ impl Cores {
 
     /// `Cortex-A76`, or `Cortex-A55 + Cortex-A76` where cores differ.
     pub fn names(&self) -> Option<String> {
-        let names: Vec<String> = self
-            .kinds
-            .iter()
-            .map(|&(by, part)| name(by, part))
-            .collect();
+        let names: Vec<String> = self.kinds.iter().map(|&(by, part)| name(by, part)).collect();
         (!names.is_empty()).then(|| names.join(" + "))
     }
 
     pub fn vendor(&self) -> Option<String> {
         let implementer = self.implementer?;
         let known = IMPLEMENTERS.iter().find(|known| known.0 == implementer);
-        Some(known.map_or_else(
-            || format!("implementer {implementer:#04x}"),
-            |known| known.1.to_owned(),
-        ))
+        Some(known.map_or_else(|| format!("implementer {implementer:#04x}"), |known| known.1.to_owned()))
     }
 }
 

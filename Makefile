@@ -1,0 +1,60 @@
+# One word per thing to do. Everything runs as root on a fresh Debian machine
+# with Rust, gcc, python3 and make; .ci/install brings the rest.
+
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+PLUGINS := blockio cpu memory network scheduler syscall tcp
+
+.PHONY: help build demo test check bench kernels install clean
+
+help:
+	@echo "make demo     build, run the agent for a moment, show what it measured"
+	@echo "make build    release binary and plugins: target/release/rezolus, target/release/plugins/"
+	@echo "make test     everything that must pass, against this machine's kernel (as root)"
+	@echo "make check    formatting and lints"
+	@echo "make bench    what measuring costs; writes docs/cost.md"
+	@echo "make kernels  the agent on Debian's 6.1 and 6.12 kernels, in qemu"
+	@echo "make install  into DESTDIR, where a package would put it"
+
+build:
+	@.ci/install
+	cargo build --release --workspace
+	@mkdir -p target/release/plugins
+	@for p in $(PLUGINS); do install -m 644 target/release/lib$$p.so target/release/plugins/$$p.so || exit 1; done
+
+demo: build
+	@.ci/demo
+
+# Tests use the workspace's plugins, deliberately bad ones, and the example.
+test:
+	@.ci/install test
+	cargo build --workspace
+	cargo build --manifest-path host/tests/fixtures/Cargo.toml --target-dir target/fixtures
+	cargo build --manifest-path docs/example-plugin/Cargo.toml --target-dir target/example
+	cargo nextest run --workspace --all-features
+	cargo check --package rezolus --no-default-features --all-targets
+
+check:
+	@.ci/install test
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	git ls-files '*.bpf.c' 'bpf/include/*.h' 'plugins/*/bpf/*.h' | xargs clang-format --dry-run --Werror
+
+bench: build
+	@.ci/install bench
+	host/benches/cost --write docs/cost.md
+
+kernels: build
+	@.ci/install test
+	.ci/kernels
+
+install: build
+	install -D -m 755 target/release/rezolus $(DESTDIR)$(PREFIX)/bin/rezolus
+	install -d -m 755 $(DESTDIR)$(PREFIX)/lib/rezolus/plugins
+	for p in $(PLUGINS); do \
+		install -m 644 target/release/plugins/$$p.so $(DESTDIR)$(PREFIX)/lib/rezolus/plugins/$$p.so || exit 1; done
+	install -D -m 644 config/config.toml $(DESTDIR)$(SYSCONFDIR)/rezolus/config.toml
+	install -D -m 644 packaging/rezolus.service $(DESTDIR)$(PREFIX)/lib/systemd/system/rezolus.service
+
+clean:
+	cargo clean
