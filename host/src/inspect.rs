@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use rezolus_plugin_api::dashboard::Dashboard;
 use rezolus_plugin_api::manifest::{Manifest, Metric};
 use serde::Serialize;
 
@@ -28,6 +29,9 @@ struct Description {
     contract: u32,
     bpf_object_bytes: usize,
     dashboard: bool,
+    /// What a viewer would stumble over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     samplers: Vec<Sampler>,
 }
 
@@ -102,7 +106,25 @@ fn describe(library: &Library) -> Description {
         contract: library.contract,
         bpf_object_bytes: library.object.map_or(0, <[u8]>::len),
         dashboard: library.dashboard.is_some(),
+        warnings: warnings(library),
         samplers,
+    }
+}
+
+/// Faults of the dashboard, and metrics without a chart. A host loads such a
+/// plugin all the same.
+fn warnings(library: &Library) -> Vec<String> {
+    let Some(json) = &library.dashboard else { return Vec::new() };
+    match Dashboard::parse(json.to_string().as_bytes()) {
+        Ok(dashboard) => library
+            .manifest
+            .sampler
+            .iter()
+            .flat_map(|sampler| &sampler.metric)
+            .filter(|metric| !dashboard.draws(&metric.name))
+            .map(|metric| format!("no chart shows {}", metric.name))
+            .collect(),
+        Err(error) => vec![error.to_string()],
     }
 }
 
@@ -140,6 +162,9 @@ fn print(found: &Found) {
         },
         if plugin.dashboard { "a dashboard" } else { "no dashboard" }
     );
+    for warning in &plugin.warnings {
+        println!("  warning    {warning}");
+    }
     for sampler in &plugin.samplers {
         println!("\n  sampler    {}{}", sampler.name, if sampler.enabled { "" } else { " (off by default)" });
         if !sampler.description.is_empty() {

@@ -10,7 +10,7 @@
 //! manifest, whose unknown keys are ignored and whose missing ones have
 //! defaults. So old plugins load in new hosts and new plugins in old hosts.
 //!
-//! ```ignore
+//! ```text
 //! rezolus_plugin_api::export! {
 //!     manifest: include_str!("../plugin.toml"),
 //!     dashboard: include_str!("../dashboard.json"),
@@ -22,6 +22,8 @@
 //! `docs/writing-a-plugin.md` is the guide, with a complete example.
 
 pub mod abi;
+#[cfg(feature = "manifest")]
+pub mod dashboard;
 mod export;
 #[cfg(feature = "manifest")]
 pub mod manifest;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub struct Agent {
     child: Child,
     url: String,
     folder: TempDir,
+    /// Keys of its own for the `[agent]` section.
+    own: String,
 }
 
 impl Agent {
@@ -36,6 +38,11 @@ impl Agent {
     /// As [`start`](Self::start), with more configuration (sections other than
     /// `[agent]`).
     pub fn start_with(plugins: &[&str], config: &str) -> Self {
+        Self::start_as(plugins, "", config)
+    }
+
+    /// As [`start_with`](Self::start_with), with keys for `[agent]`.
+    pub fn start_as(plugins: &[&str], own: &str, config: &str) -> Self {
         // SAFETY: geteuid has no preconditions.
         let user = unsafe { libc::geteuid() };
         assert_eq!(user, 0, "these tests load eBPF programs: run them as root");
@@ -45,7 +52,7 @@ impl Agent {
         for name in plugins {
             install(&built(name), &folder.path().join(format!("plugins/{name}.so")));
         }
-        write_config(folder.path(), config);
+        write_config(folder.path(), own, config);
         let log = File::create(folder.path().join("log")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_rezolus"))
             .arg(folder.path().join("config.toml"))
@@ -57,7 +64,7 @@ impl Agent {
             .spawn()
             .unwrap();
         let url = wait_for_address(&mut child, &folder.path().join("log"));
-        Self { child, url, folder }
+        Self { child, url, folder, own: own.to_string() }
     }
 
     pub fn url(&self) -> &str {
@@ -80,7 +87,28 @@ impl Agent {
 
     /// Replaces the configuration but for its `[agent]` section.
     pub fn configure(&self, config: &str) {
-        write_config(self.folder.path(), config);
+        write_config(self.folder.path(), &self.own, config);
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a signal to our own child, which has not been waited for.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    }
+
+    /// Waits until the agent has ended by itself.
+    pub fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the agent did not end within {limit:?}\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub fn log(&self) -> String {
@@ -160,8 +188,10 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // SAFETY: a signal to our own child, which has not been waited for.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        self.signal(libc::SIGTERM);
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
             if let Ok(Some(_)) = self.child.try_wait() {
@@ -212,8 +242,9 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_string()
 }
 
-fn write_config(folder: &Path, more: &str) {
-    let agent = format!("[agent]\nlisten = \"127.0.0.1:0\"\nplugin_dir = \"{}/plugins\"\n", folder.display());
+fn write_config(folder: &Path, own: &str, more: &str) {
+    let agent =
+        format!("[agent]\nlisten = \"127.0.0.1:0\"\nplugin_dir = \"{}/plugins\"\n{own}\n", folder.display());
     let aside = folder.join("config.new");
     fs::write(&aside, format!("{agent}{more}\n")).unwrap();
     fs::rename(aside, folder.join("config.toml")).unwrap();

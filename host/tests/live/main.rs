@@ -6,7 +6,12 @@
 mod agent;
 
 mod blockio;
+mod cli;
 mod cpu;
+mod faults;
+mod http;
+mod identity;
+mod lifecycle;
 mod memory;
 mod network;
 mod plugins;

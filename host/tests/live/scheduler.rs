@@ -266,8 +266,10 @@ fn root_runqueue_latency_is_bpftraces() {
     let (count, expected) = (ours.iter().sum::<u64>(), theirs.iter().sum::<u64>());
     assert!(expected >= 3 * 4001, "no load: bpftrace counts {expected}");
     assert!(count.abs_diff(expected) * 100 <= expected, "{count}, bpftrace {expected}");
-    for q in [0.1, 0.25, 0.5, 0.75, 0.9, 0.99] {
-        let (our, their) = (quantile_bucket(&ours, q).unwrap(), quantile_bucket(&theirs, q).unwrap());
-        assert!(our.abs_diff(their) <= 1, "quantile {q}: bucket {our}, bpftrace {their} of {expected}");
+    for q in [0.1, 0.25, 0.5, 0.75, 0.9, 0.98] {
+        // As the counts agree to 1 %, so do the ranks.
+        let [low, high] = [q - 0.01, q + 0.01].map(|q| quantile_bucket(&ours, q).unwrap());
+        let their = quantile_bucket(&theirs, q).unwrap();
+        assert!((low.saturating_sub(1)..=high + 1).contains(&their), "{q}: {low} to {high}, bpftrace {their}");
     }
 }

@@ -14,6 +14,7 @@
  */
 #include "usage.bpf.h"
 #include "bandwidth.bpf.h"
+#include "interrupts.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 const volatile bool enabled_cpu_usage = true;
@@ -87,12 +88,13 @@ static __always_inline void take_late_baseline(struct cpu *cpu, struct task_stru
 					       const bool trusted)
 {
 	bool first = !cpu->task;
+	u64 ran;
 
 	take_baseline(cpu, task, trusted);
-	if (!first && read_field(trusted, task, prio) >= MAX_RT_PRIO)
-		cpu->runtime -=
-			at_most(cpu->runtime - read_field(trusted, task, se.prev_sum_exec_runtime),
-				LONGEST);
+	if (first || read_field(trusted, task, prio) < MAX_RT_PRIO)
+		return;
+	ran = cpu->runtime - read_field(trusted, task, se.prev_sum_exec_runtime);
+	cpu->runtime -= at_most(ran, LONGEST);
 }
 
 static __always_inline int on_switch(struct task_struct *prev, struct task_struct *next,
@@ -170,55 +172,6 @@ static __always_inline int on_migrate(struct task_struct *task, u32 to, const bo
 	add(&source->migrations[DIRECTION_FROM], 1);
 	add(&target->migrations[DIRECTION_TO], 1);
 	add(&cgroup->migrations, 1);
-	return 0;
-}
-
-/* Hard interrupts do not nest, and neither do soft ones: a start time per CPU. */
-static __always_inline int on_softirq_entry(u64 kind)
-{
-	struct cpu *cpu = this_cpu();
-
-	if (!cpu || kind >= SOFTIRQS)
-		return 0;
-	add_own(&cpu->softirq[kind], 1);
-	cpu->softirq_irq_time = cpu->irq_time;
-	cpu->softirq_start = bpf_ktime_get_ns();
-	return 0;
-}
-
-static __always_inline int on_softirq_exit(u64 kind)
-{
-	struct cpu *cpu = this_cpu();
-	u64 took;
-
-	if (!cpu || kind >= SOFTIRQS || !cpu->softirq_start)
-		return 0;
-	/* Less the hard interrupts that came in between, which are counted on their own. */
-	took = bpf_ktime_get_ns() - cpu->softirq_start - (cpu->irq_time - cpu->softirq_irq_time);
-	add_own(&cpu->softirq_time[kind], took);
-	cpu->softirq_start = 0;
-	return 0;
-}
-
-static __always_inline int on_irq_entry(void)
-{
-	struct cpu *cpu = this_cpu();
-
-	if (!cpu)
-		return 0;
-	add_own(&cpu->irq, 1);
-	cpu->irq_start = bpf_ktime_get_ns();
-	return 0;
-}
-
-static __always_inline int on_irq_exit(void)
-{
-	struct cpu *cpu = this_cpu();
-
-	if (!cpu || !cpu->irq_start)
-		return 0;
-	add_own(&cpu->irq_time, bpf_ktime_get_ns() - cpu->irq_start);
-	cpu->irq_start = 0;
 	return 0;
 }
 

@@ -1,0 +1,3 @@
+fn main() {
+    rezolus_bpf::build("example");
+}

@@ -1,0 +1,7 @@
+//! How processes end, and how long they lived.
+
+rezolus_plugin_api::export! {
+    manifest: include_str!("../plugin.toml"),
+    dashboard: include_str!("../dashboard.json"),
+    bpf: rezolus_plugin_api::include_bpf!("example"),
+}
