@@ -76,4 +76,16 @@ static __always_inline bool mark_victim_has_task(void)
 	return !bpf_core_type_exists(btf_trace_mark_victim___pid);
 }
 
+/*
+ * In 5.18, and only there, sched_switch had prev's state between `preempt` and
+ * `prev`. A tp_btf program that takes it for a task is refused then.
+ */
+typedef void (*btf_trace_sched_switch___state_first)(void *, bool, unsigned int,
+						     struct task_struct *, struct task_struct *);
+
+static __always_inline bool sched_switch_state_first(void)
+{
+	return bpf_core_type_exists(btf_trace_sched_switch___state_first);
+}
+
 #endif

@@ -1,5 +1,6 @@
 //! Plugin files: checking them, opening them, and talking to what is inside.
 
+mod copy;
 pub mod file;
 mod library;
 mod trial;

@@ -1,10 +1,6 @@
 //! A plugin's shared library, opened from a private copy and never unloaded.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 use abi_stable::std_types::{ROption, RResult};
@@ -13,6 +9,8 @@ use rezolus_plugin_api::abi::{
     Fallible, PluginRootRef, RESOURCE_BPF, RESOURCE_DASHBOARD, ROOT_SYMBOL, RawValues,
 };
 use rezolus_plugin_api::manifest::Manifest;
+
+use super::copy::PrivateCopy;
 
 /// An opened plugin. Its code stays mapped for the life of the process.
 pub struct Library {
@@ -36,13 +34,9 @@ impl Library {
     ///
     /// What does not fit, in one sentence.
     pub fn open(name: &str, bytes: &[u8]) -> Result<Self, String> {
-        let copy =
-            sealed_copy(name, bytes).map_err(|error| format!("cannot be copied into memory: {error}"))?;
-        let numbered = with_fresh_number(&copy)
-            .map_err(|error| format!("no file descriptor for its copy: {error}; restart the agent"))?;
-        drop(copy);
-        // The numbered descriptor is closed again once the library is mapped.
-        Self::open_at(Path::new(&format!("/proc/self/fd/{}", numbered.as_raw_fd())))
+        // The copy is given up again once the library is mapped.
+        let copy = PrivateCopy::new(name, bytes).map_err(|error| format!("cannot be copied: {error}"))?;
+        Self::open_at(copy.path())
     }
 
     /// Opens a library by a path that no other library was ever opened by:
@@ -163,41 +157,4 @@ fn shorten(text: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
-}
-
-/// An unchangeable copy of the bytes, in memory.
-pub fn sealed_copy(name: &str, bytes: &[u8]) -> std::io::Result<File> {
-    let name = std::ffi::CString::new(name.replace('\0', "")).unwrap_or_default();
-    // SAFETY: the name is a valid C string.
-    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
-    if fd < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nobody else owns.
-    let mut file = unsafe { File::from_raw_fd(fd) };
-    file.write_all(bytes)?;
-    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
-    // SAFETY: fcntl on our own descriptor.
-    if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(file)
-}
-
-/// Duplicates a descriptor to a number that was never used for a library.
-///
-/// The loader knows `/proc/self/fd/N` as a name and would hand out the library
-/// that was loaded under it before, so numbers must not repeat; the descriptor
-/// itself need not stay open.
-fn with_fresh_number(file: &File) -> std::io::Result<OwnedFd> {
-    static NEXT: AtomicI32 = AtomicI32::new(256);
-    let at_least = NEXT.load(Ordering::Acquire);
-    // SAFETY: fcntl on our own descriptor.
-    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, at_least) };
-    if fd < 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    NEXT.fetch_max(fd + 1, Ordering::AcqRel);
-    // SAFETY: a fresh descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

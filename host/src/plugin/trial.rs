@@ -6,12 +6,13 @@
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::library::{Library, sealed_copy};
+use super::copy::anonymous;
+use super::library::Library;
 
 /// The hidden command under which the agent's own binary is the child.
 pub const TRIAL_COMMAND: &str = "try-plugin";
@@ -25,8 +26,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// What the child said, or how it died.
 pub fn try_out(name: &str, bytes: &[u8]) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot be tried out: {error}");
-    let copy = sealed_copy(name, bytes).map_err(cannot)?;
-    let mut child = Command::new("/proc/self/exe")
+    let copy = anonymous(name, bytes).map_err(cannot)?;
+    let mut child = Command::new(own_binary().map_err(cannot)?)
         .arg(TRIAL_COMMAND)
         .stdin(copy)
         .stdout(Stdio::piped())
@@ -62,6 +63,17 @@ pub fn try_out(name: &str, bytes: &[u8]) -> Result<(), String> {
     })
 }
 
+/// The agent's binary, even if its file has been replaced meanwhile.
+#[cfg(target_os = "linux")]
+fn own_binary() -> std::io::Result<PathBuf> {
+    Ok("/proc/self/exe".into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_binary() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// The child's side: loads the library on standard input and says what is
 /// wrong with it, if anything. Returns the exit code.
 pub fn run_trial() -> u8 {
@@ -71,7 +83,7 @@ pub fn run_trial() -> u8 {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
     }
-    match Library::open_at(Path::new("/proc/self/fd/0")) {
+    match Library::open_at(Path::new("/dev/fd/0")) {
         Ok(_) => 0,
         Err(why) => {
             println!("{why}");

@@ -91,7 +91,7 @@ fn root_niced_time_is_told_apart() {
         });
     });
     let nice = delta.counter("cpu_usage", &[("state", "nice")]);
-    assert!(nice > 280 * MILLISECOND, "{nice}");
+    assert!(nice > 250 * MILLISECOND, "{nice}");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn root_totals_agree_with_proc_stat() {
     let outer = tasks(&outer_after) - tasks(&outer_before);
     let ours: u64 =
         ["user", "nice", "system"].iter().map(|state| delta.counter("cpu_usage", &[("state", state)])).sum();
-    let slack = kernel / 20 + 50 * MILLISECOND;
+    let slack = kernel / 10 + 50 * MILLISECOND;
     assert!(ours + slack >= kernel && ours <= outer + slack, "{ours} in {kernel}..{outer}");
 }
 
@@ -150,7 +150,7 @@ fn root_exited_tasks_leave_their_run_time() {
     });
     let exited = delta.counter("cgroup_cpu_usage_exited_tasks", &[("name", &group.name)]);
     // Both over the tasks' whole lives, before they joined the cgroup included.
-    assert_near("against getrusage", exited, used, 7 * MILLISECOND / 2);
+    assert_near("against getrusage", exited, used, 7 * MILLISECOND);
     assert!(delta.counter("cpu_usage_exited_tasks", &[]) >= exited);
 }
 

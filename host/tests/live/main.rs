@@ -9,6 +9,7 @@ mod blockio;
 mod cli;
 mod cpu;
 mod faults;
+mod fixture;
 mod http;
 mod identity;
 mod lifecycle;

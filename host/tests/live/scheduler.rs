@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::agent::{Agent, BUCKETS, Delta, quantile_bucket};
+use crate::agent::{Agent, BUCKETS, Delta, bucket_of, quantile_bucket};
 
 pub mod worker;
 
@@ -139,9 +139,16 @@ fn root_sleep_is_time_off_the_cpu() {
     let waited = waiting.elapsed().as_nanos() as u64;
     worker.end();
 
+    // On a busy machine a task may be preempted on its way to sleep, with the
+    // timer already running: that part is a wait for a CPU.
     let offcpu = delta.counter("cgroup_scheduler_offcpu", &cgroup.with("state", "offcpu"));
-    assert!((NAPS * LENGTH..=waited).contains(&offcpu), "{offcpu} ns blocked, {elapsed} of {waited} asleep");
-    let naps: u64 = delta.histogram("scheduler_offcpu", &[])[crate::agent::bucket_of(LENGTH)..].iter().sum();
+    let wait = delta.counter("cgroup_scheduler_runqueue_wait", &cgroup.with("state", "wait"));
+    let asleep = NAPS * LENGTH;
+    assert!(
+        offcpu <= waited && offcpu > asleep / 2 && offcpu + wait > asleep - asleep / 100,
+        "{offcpu} ns blocked, {wait} ns waiting, {elapsed} of {waited} asleep"
+    );
+    let naps: u64 = delta.histogram("scheduler_offcpu", &[])[bucket_of(LENGTH / 2)..].iter().sum();
     assert!(naps >= NAPS, "{naps} naps");
 }
 

@@ -59,7 +59,8 @@ fn root_payload_is_counted_to_the_byte() {
     for direction in ["transmit", "receive"] {
         let labels = [("direction", direction)];
         let expected = MESSAGES * SIZE as u64;
-        let others = idle.counter("tcp_bytes", &labels) * 2 + 10_000;
+        // Twice that, and half a percent for other programs.
+        let others = idle.counter("tcp_bytes", &labels) * 2 + expected / 200;
         let bytes = delta.counter("tcp_bytes", &labels);
         assert!(
             (expected..=expected + others).contains(&bytes),
@@ -69,7 +70,9 @@ fn root_payload_is_counted_to_the_byte() {
         assert!((MESSAGES..MESSAGES + 200).contains(&calls), "{direction}: {calls} calls");
         let sizes = delta.histogram("tcp_size", &labels);
         assert_about(direction, sizes[bucket_of(SIZE as u64)], MESSAGES);
-        assert_eq!(sizes.iter().sum::<u64>(), calls, "{direction}: every call has a size");
+        // Others may be at it while the snapshot is taken.
+        let sized = sizes.iter().sum::<u64>();
+        assert!(sized.abs_diff(calls) <= 5, "{direction}: {calls} calls, {sized} sizes");
     }
 }
 
@@ -280,7 +283,8 @@ fn root_round_trip_times_are_the_sockets_own() {
         "{near_own} of {EXCHANGES} near {own} ns"
     );
     let jitters: u64 = delta.histogram("tcp_jitter", &[]).iter().sum();
-    assert_eq!(jitters, times.iter().sum::<u64>(), "one jitter per round-trip time");
+    let round_trips = times.iter().sum::<u64>();
+    assert!(jitters.abs_diff(round_trips) <= 5, "{jitters} jitters, {round_trips} round-trip times");
 }
 
 #[test]

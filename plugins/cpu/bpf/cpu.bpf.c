@@ -203,9 +203,17 @@ int BPF_PROG(switch_btf, bool preempt, struct task_struct *prev, struct task_str
 }
 
 SEC("raw_tp/sched_switch")
-int BPF_PROG(switch_raw, bool preempt, struct task_struct *prev, struct task_struct *next)
+int switch_raw(u64 *args)
 {
-	return on_switch(prev, next, false);
+	u64 first = args[1], second = args[2], third = args[3];
+
+	/* Or clang selects where to read from, and the verifier wants constant offsets. */
+	barrier_var(second);
+	if (sched_switch_state_first()) {
+		first = second;
+		second = third;
+	}
+	return on_switch((void *)first, (void *)second, false);
 }
 
 SEC("tp_btf/hrtimer_expire_exit")

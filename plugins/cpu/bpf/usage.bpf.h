@@ -56,7 +56,9 @@ static __always_inline u64 system_part(struct samples *samples, u64 time)
 
 	if (!system)
 		return 0;
-	/* 34 bits at most times 26: no overflow below a quarter hour without a tick. */
+	/* Both are at most WINDOW, of 25 bits: the product fits if the time has 38. */
+	if (time >> 38) /* four minutes alone on a CPU without a tick */
+		return time / all * system;
 	return time * system / all;
 }
 

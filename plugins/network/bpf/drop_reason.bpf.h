@@ -72,7 +72,7 @@ static __always_inline bool kernel_has_drop_reasons(void)
 	return bpf_core_type_exists(enum skb_drop_reason);
 }
 
-#define KERNEL_HAS(name) bpf_core_enum_value_exists(enum skb_drop_reason, name)
+#define KERNEL_HAS(name)   bpf_core_enum_value_exists(enum skb_drop_reason, name)
 #define KERNEL_VALUE(name) bpf_core_enum_value(enum skb_drop_reason, name)
 
 /* Runs once per reason, not per packet. */
@@ -85,8 +85,8 @@ static __noinline u32 find_drop_reason(u32 number)
 	if (KERNEL_HAS(SKB_DROP_REASON_NOT_SPECIFIED) &&
 	    number == KERNEL_VALUE(SKB_DROP_REASON_NOT_SPECIFIED))
 		return DROP_REASON_NOT_SPECIFIED;
-#define X(name) \
-	if (KERNEL_HAS(SKB_DROP_REASON_##name) && number == KERNEL_VALUE(SKB_DROP_REASON_##name)) \
+#define X(name)                                                                                    \
+	if (KERNEL_HAS(SKB_DROP_REASON_##name) && number == KERNEL_VALUE(SKB_DROP_REASON_##name))  \
 		return DROP_REASON_##name;
 	EACH_DROP_REASON(X)
 #undef X

@@ -31,10 +31,10 @@ struct totals {
 TABLE(totals, struct totals);
 
 /* include/linux/skbuff.h, unchanged since 4.x */
-#define SKB_GSO_TCPV4 (1 << 0)
-#define SKB_GSO_TCPV6 (1 << 4)
+#define SKB_GSO_TCPV4  (1 << 0)
+#define SKB_GSO_TCPV6  (1 << 4)
 #define HEADER_NOT_SET 0xffff
-#define UDP_HEADER 8
+#define UDP_HEADER     8
 
 /* include/linux/netdevice.h: the driver did not take the packet. */
 #define NETDEV_TX_BUSY 0x10

@@ -38,12 +38,7 @@ impl Sampler for Devices {
         for (series, (_, id)) in series.iter_mut().zip(COLUMNS) {
             *series = context.series(id)?;
         }
-        Ok(Self {
-            file,
-            buffer: Vec::new(),
-            series,
-            rows: Rows::default(),
-        })
+        Ok(Self { file, buffer: Vec::new(), series, rows: Rows::default() })
     }
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
@@ -91,9 +86,7 @@ fn interface(line: &[u8]) -> Option<(&[u8], Numbers)> {
     let name = line[..colon].trim_ascii();
     let mut numbers = Numbers::default();
     let mut wanted = COLUMNS.iter().zip(&mut numbers).peekable();
-    let words = line[colon + 1..]
-        .split(|byte| byte.is_ascii_whitespace())
-        .filter(|word| !word.is_empty());
+    let words = line[colon + 1..].split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     for (column, word) in words.enumerate() {
         if let Some((_, number)) = wanted.next_if(|((wanted, _), _)| *wanted == column) {
             *number = decimal(word)?;

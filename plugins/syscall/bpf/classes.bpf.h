@@ -36,7 +36,7 @@ enum op {
 
 #if defined(__TARGET_ARCH_x86)
 #define BOTH(name, x86, arm64, class) [x86] = (OP_##class),
-#define X86(name, number, class) [number] = (OP_##class),
+#define X86(name, number, class)      [number] = (OP_##class),
 #define ARM64(name, number, class)
 #elif defined(__TARGET_ARCH_arm64)
 #define BOTH(name, x86, arm64, class) [arm64] = (OP_##class),
@@ -55,7 +55,7 @@ static const u8 classes[SYSCALL_NUMBERS] = {
 #undef ARM64
 
 /* arch/x86/include/asm/thread_info.h, arch/arm64/include/asm/thread_info.h */
-#define TS_COMPAT 0x2
+#define TS_COMPAT     0x2
 #define TIF_32BIT_BIT 22
 
 /*

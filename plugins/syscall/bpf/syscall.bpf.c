@@ -46,8 +46,8 @@ struct in_flight_row {
 TABLE(in_flight, struct in_flight_row);
 
 /*
- * Kernel stacks are 16 KiB or more, aligned to their size, and have a guard
- * page, so that there is at most one in any 32 KiB.
+ * Kernel stacks are 16 KiB or more, aligned to that, and followed by a guard page
+ * (CONFIG_VMAP_STACK), so that there is at most one in any 32 KiB.
  */
 static __always_inline struct in_flight_row *in_flight_of(u64 regs)
 {

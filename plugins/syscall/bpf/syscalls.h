@@ -12,6 +12,7 @@
  * 335 to 423 are not in use on x86-64, nor 244 to 259 and 295 to 423 on arm64,
  * apart from those listed. Numbers without a line count as "other".
  */
+/* clang-format off */
 
 /* read: bytes out of a file descriptor that is not known to be a socket */
 BOTH(read, 0, 63, READ)

@@ -63,8 +63,8 @@ struct totals {
 } CACHE_LINE;
 TABLE(totals, struct totals);
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET	    2
+#define AF_INET6    10
 #define IPPROTO_TCP 6
 
 /* A field by the means that the kind of program has. */

@@ -12,7 +12,7 @@
  */
 
 /* include/linux/socket.h: nothing is taken; what is taken is no payload. */
-#define MSG_PEEK 0x2
+#define MSG_PEEK     0x2
 #define MSG_ERRQUEUE 0x2000
 
 static __always_inline int count_transfer(enum direction direction, int length)

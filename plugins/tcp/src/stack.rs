@@ -101,11 +101,7 @@ impl Sampler for Stack {
                 Open::new(source, context, &mut buffer).map_err(|why| format!("{}: {why}", source.path))?,
             );
         }
-        Ok(Self {
-            files,
-            buffer,
-            page_size: page_size()?,
-        })
+        Ok(Self { files, buffer, page_size: page_size()? })
     }
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
@@ -125,25 +121,14 @@ impl Open {
         for (name, id, kind) in source.wanted {
             // A kernel without the column has no such series.
             if let Some(column) = source.column(buffer, name) {
-                numbers.push(Number {
-                    column,
-                    series: context.series(id)?,
-                    kind: *kind,
-                });
+                numbers.push(Number { column, series: context.series(id)?, kind: *kind });
             }
         }
         if numbers.is_empty() {
-            return Err(format!(
-                "nothing known after {}",
-                String::from_utf8_lossy(source.line)
-            ));
+            return Err(format!("nothing known after {}", String::from_utf8_lossy(source.line)));
         }
         numbers.sort_unstable_by_key(|number| number.column);
-        Ok(Self {
-            source,
-            file,
-            numbers,
-        })
+        Ok(Self { source, file, numbers })
     }
 
     fn refresh(&self, buffer: &mut Vec<u8>, page_size: i64, values: &mut Values<'_>) -> Result<(), String> {
@@ -169,8 +154,7 @@ impl Source {
     /// The lines of interest, without what they start with.
     fn lines<'a>(&self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let start = self.line;
-        text.split(|&byte| byte == b'\n')
-            .filter_map(move |line| line.strip_prefix(start))
+        text.split(|&byte| byte == b'\n').filter_map(move |line| line.strip_prefix(start))
     }
 
     /// The line that holds the numbers.

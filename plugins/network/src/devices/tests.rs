@@ -49,10 +49,7 @@ fn interfaces_come_and_go() {
     // The new one does not get the row of the one that it replaces ...
     assert_eq!(round(&["lo", "veth1"]), (vec![(0, false), (2, true)], vec![1]));
     // ... before a refresh has passed.
-    assert_eq!(
-        round(&["lo", "veth1", "veth2"]),
-        (vec![(0, false), (2, false), (1, true)], vec![])
-    );
+    assert_eq!(round(&["lo", "veth1", "veth2"]), (vec![(0, false), (2, false), (1, true)], vec![]));
 }
 
 #[test]

@@ -15,18 +15,12 @@ TCP: inuse 3 orphan 1 tw 7 alloc 4 mem 11\n\
 UDP: inuse 0 mem 0\n";
 
 fn ids() -> String {
-    let ids: Vec<_> = SOURCES
-        .iter()
-        .flat_map(|source| source.wanted)
-        .map(|(_, id, _)| *id)
-        .collect();
+    let ids: Vec<_> = SOURCES.iter().flat_map(|source| source.wanted).map(|(_, id, _)| *id).collect();
     ids.join("\n")
 }
 
 fn number(source: &Source, text: &[u8], name: &str) -> Option<u64> {
-    words(source.numbers(text)?)
-        .nth(source.column(text, name)?)
-        .and_then(decimal)
+    words(source.numbers(text)?).nth(source.column(text, name)?).and_then(decimal)
 }
 
 #[test]
