@@ -1,5 +1,8 @@
 //! `rezolus`: the agent, and the commands that look after it.
 
+// Without eBPF much of what reads its tables has nobody to read for.
+#![cfg_attr(not(ebpf), allow(unused))]
+
 #[cfg(ebpf)]
 mod bpf;
 

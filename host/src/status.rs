@@ -200,6 +200,16 @@ fn entry(plugin: &Plugin, sampler: &Sampler) -> Entry {
 }
 
 impl Program {
+    /// A hook of which nothing is known yet.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), attached: None, refused: Vec::new(), ids: Vec::new(), cost: None }
+    }
+
+    /// Notes that an alternative was refused.
+    pub fn refuse(&mut self, program: &str, reason: String) {
+        self.refused.push(Refusal { program: program.into(), reason });
+    }
+
     /// Why nothing is attached, if something was tried.
     pub fn reason(&self) -> Option<String> {
         let reasons: Vec<_> =

@@ -54,7 +54,11 @@ fn everything_is_described_and_drawn() {
         let dashboard = dashboard.unwrap_or_else(|error| panic!("{name}: {error}"));
         let readme = read(&folder.join("README.md"));
         for sampler in &manifest.sampler {
-            assert!(!sampler.description.is_empty(), "{name}: sampler {} says nothing of itself", sampler.name);
+            assert!(
+                !sampler.description.is_empty(),
+                "{name}: sampler {} says nothing of itself",
+                sampler.name
+            );
             assert!(readme.contains(&sampler.name), "{name}: README.md does not mention {}", sampler.name);
         }
         for metric in metrics(&manifest) {
@@ -106,7 +110,8 @@ fn the_page_of_metrics_is_current() {
 
 fn labels(manifest: &Manifest, metric: &Metric) -> String {
     use rezolus_plugin_api::manifest::Rows;
-    let mut labels: Vec<String> = metric.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+    let mut labels: Vec<String> =
+        metric.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     labels.extend(manifest.dimensions(metric).iter().map(|d| format!("{}={}", d.label, d.values.join(", "))));
     let rows = metric.map.as_ref().and_then(|map| manifest.maps.get(map));
     match (rows, metric.rows.as_deref()) {

@@ -11,7 +11,8 @@ use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec, Tuple2};
 
 /// The revision of the manifest this crate describes. It grows when the
-/// manifest gains a key; it says nothing about the layout, which is frozen.
+/// manifest gains a key, and the crate's minor version with it; it says nothing
+/// about the layout, which is frozen, as is the crate's major version.
 pub const CONTRACT: u32 = 2;
 
 /// The resource that holds the BPF object, an ELF file.

@@ -154,17 +154,19 @@ macro_rules! export {
             use $crate::abi_stable::prefix_type::PrefixTypeTrait;
             use $crate::abi_stable::std_types::{ROption, RSlice, RStr, RString};
 
-            static INSTANCES: $crate::Instances = $crate::Instances::new();
-            const SAMPLERS: &[(&str, $crate::Starter)] =
+            // Underlined, so that they do not hide what the caller's
+            // expressions mean by such names.
+            static __INSTANCES: $crate::Instances = $crate::Instances::new();
+            const __SAMPLERS: &[(&str, $crate::Starter)] =
                 &[$($(($name, $crate::start::<$sampler> as $crate::Starter)),*)?];
 
-            extern "C" fn version() -> RString {
+            extern "C" fn __version() -> RString {
                 RString::from(env!("CARGO_PKG_VERSION"))
             }
-            extern "C" fn manifest() -> Fallible<RString> {
+            extern "C" fn __manifest() -> Fallible<RString> {
                 $crate::contain(|| Ok(RString::from($manifest)))
             }
-            extern "C" fn resource(name: RStr<'_>) -> ROption<RSlice<'static, u8>> {
+            extern "C" fn __resource(name: RStr<'_>) -> ROption<RSlice<'static, u8>> {
                 match name.as_str() {
                     $($crate::abi::RESOURCE_DASHBOARD => {
                         let dashboard: &'static str = $dashboard;
@@ -177,41 +179,41 @@ macro_rules! export {
                     _ => ROption::RNone,
                 }
             }
-            extern "C" fn start(sampler: RStr<'_>, context: RStr<'_>) -> Fallible<u64> {
+            extern "C" fn __start(sampler: RStr<'_>, context: RStr<'_>) -> Fallible<u64> {
                 let (sampler, context) = ($crate::str_of(&sampler), $crate::str_of(&context));
-                $crate::contain(|| INSTANCES.start(sampler, context, SAMPLERS))
+                $crate::contain(|| __INSTANCES.start(sampler, context, __SAMPLERS))
             }
-            extern "C" fn refresh(handle: u64, values: &mut RawValues) -> Fallible<()> {
-                $crate::contain(|| INSTANCES.refresh(handle, values))
+            extern "C" fn __refresh(handle: u64, values: &mut RawValues) -> Fallible<()> {
+                $crate::contain(|| __INSTANCES.refresh(handle, values))
             }
-            extern "C" fn stop(handle: u64) -> Fallible<()> {
-                $crate::contain(|| INSTANCES.stop(handle))
+            extern "C" fn __stop(handle: u64) -> Fallible<()> {
+                $crate::contain(|| __INSTANCES.stop(handle))
             }
-            fn root() -> PluginRootRef {
+            fn __root() -> PluginRootRef {
                 PluginRoot {
                     contract: $crate::abi::CONTRACT,
-                    version,
-                    manifest,
-                    resource,
-                    start,
-                    refresh,
-                    stop,
+                    version: __version,
+                    manifest: __manifest,
+                    resource: __resource,
+                    start: __start,
+                    refresh: __refresh,
+                    stop: __stop,
                 }
                 .leak_into_prefix()
             }
             // What #[export_root_module] would write; spelt out so that a
             // plugin need not depend on abi_stable by that name.
-            extern "C" fn erased() -> abi_stable::library::RootModuleResult {
-                abi_stable::library::__call_root_module_loader(root)
+            extern "C" fn __erased() -> abi_stable::library::RootModuleResult {
+                abi_stable::library::__call_root_module_loader(__root)
             }
             // SAFETY: the name is abi_stable's and this is the library's only
-            // item under it; the header is built for the type that `erased`
+            // item under it; the header is built for the type that `__erased`
             // returns.
             #[unsafe(no_mangle)]
             #[allow(non_upper_case_globals)]
             pub static _1as_0lib_1header_0root_bmodule_bloader: abi_stable::library::LibHeader = unsafe {
                 abi_stable::library::LibHeader::from_constructor::<PluginRootRef>(
-                    erased,
+                    __erased,
                     abi_stable::library::CheckTypeLayout::Yes,
                 )
             };

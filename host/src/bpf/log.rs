@@ -51,12 +51,9 @@ pub fn reason(said: &[String], program: &str) -> String {
         .iter()
         .find(|line| line.contains("BEGIN PROG LOAD LOG"))
         .and_then(|log| {
-            log.lines()
-                .rfind(|line| {
-                    !line.starts_with("processed ")
-                        && !line.contains("PROG LOAD LOG")
-                        && !line.trim().is_empty()
-                })
+            log.lines().rfind(|line| {
+                !line.starts_with("processed ") && !line.contains("PROG LOAD LOG") && !line.trim().is_empty()
+            })
         })
         .map(str::trim);
     let text = match verdict {

@@ -63,7 +63,9 @@ impl Stage {
     /// A good plugin in place of the faulty one: nothing stuck.
     fn recovers(&self) {
         put(&bad(""), &self.file());
-        self.agent.wait_until("a good file after the bad one", SOON, |agent| agent.plugin_state("bad") == "running");
+        self.agent.wait_until("a good file after the bad one", SOON, |agent| {
+            agent.plugin_state("bad") == "running"
+        });
         let snapshot = self.agent.snapshot();
         let before = snapshot.counter("bad_refreshes", &[]);
         assert!(self.agent.snapshot().counter("bad_refreshes", &[]) > before);
@@ -98,7 +100,10 @@ fn root_files_that_are_no_plugins() {
 #[test]
 fn root_libraries_that_cannot_be_loaded() {
     let stage = Stage::new();
-    stage.refused(&fs::read(fixture("missing_symbol")).unwrap(), "undefined symbol: rezolus_nobody_provides_this");
+    stage.refused(
+        &fs::read(fixture("missing_symbol")).unwrap(),
+        "undefined symbol: rezolus_nobody_provides_this",
+    );
     stage.refused(&fs::read(fixture("missing_library")).unwrap(), "librezolus_nothing.so");
     stage.refused(&fs::read(fixture("other_abi")).unwrap(), "another plugin ABI");
     stage.refused(&bad("abort in constructor"), "crashes when it is loaded (signal 6)");
@@ -123,7 +128,10 @@ fn root_manifests_that_are_wrong() {
     stage.refused(&bad("broken manifest"), "manifest: line 1: ");
     stage.refused(&bad("senseless manifest"), "program x: there is no sampler nobody");
     stage.refused(&bad("broken dashboard"), "the dashboard is not valid JSON");
-    stage.refused(&bad("reserved metric"), "its metric rezolus_refreshes is already provided by rezolus itself");
+    stage.refused(
+        &bad("reserved metric"),
+        "its metric rezolus_refreshes is already provided by rezolus itself",
+    );
     // From the future: what the host does not know it leaves alone.
     assert_eq!(stage.outcome(&bad("unknown keys"), "bad", "running"), "");
     stage.recovers();
@@ -136,7 +144,9 @@ fn root_a_manifest_that_hangs_delays_nobody() {
     // While it is being tried out, and after it has been given up.
     thread::sleep(Duration::from_secs(1));
     stage.bystander.check(&stage.agent);
-    stage.agent.wait_until("refused", Duration::from_secs(8), |agent| agent.plugin_state("fault") == "refused");
+    stage
+        .agent
+        .wait_until("refused", Duration::from_secs(8), |agent| agent.plugin_state("fault") == "refused");
     assert!(stage.state("fault", "refused").contains("does not finish loading"));
     stage.clear();
     stage.recovers();
@@ -226,7 +236,9 @@ fn root_a_slow_refresh_delays_nobody() {
         stage.recovers();
         // The thread that was left behind ends when its refresh does.
         let late = if switch == "slow refresh" { 0 } else { 1 };
-        stage.agent.wait_until("late threads end", SOON, |agent| Footprint::of(agent).threads <= threads + late);
+        stage
+            .agent
+            .wait_until("late threads end", SOON, |agent| Footprint::of(agent).threads <= threads + late);
     }
 }
 
@@ -244,16 +256,23 @@ fn root_a_name_belongs_to_whoever_came_first() {
     let stage = Stage::new();
     let owner = stage.agent.plugin_dir().join("syscall.so");
     let reason = stage.outcome(&bad("duplicate plugin"), "fault", "refused");
-    assert!(reason.contains("the plugin syscall is already loaded from") && reason.contains("syscall.so"), "{reason}");
+    assert!(
+        reason.contains("the plugin syscall is already loaded from") && reason.contains("syscall.so"),
+        "{reason}"
+    );
     let reason = stage.outcome(&bad("duplicate metric"), "fault", "refused");
     assert_eq!(reason, "its metric syscall is already provided by the plugin syscall");
 
     // The reason goes away with the first one.
     fs::remove_file(&owner).unwrap();
-    stage.agent.wait_until("the second one has its turn", SOON, |agent| agent.plugin_state("bad") == "running");
+    stage
+        .agent
+        .wait_until("the second one has its turn", SOON, |agent| agent.plugin_state("bad") == "running");
     // And the other way round.
     install(&crate::agent::built("syscall"), &owner);
-    stage.agent.wait_until("the first one is second", SOON, |agent| agent.plugin_state("syscall") == "refused");
+    stage
+        .agent
+        .wait_until("the first one is second", SOON, |agent| agent.plugin_state("syscall") == "refused");
     fs::remove_file(stage.file()).unwrap();
     stage.agent.wait_until("and has its turn", SOON, |agent| agent.plugin_state("syscall") == "running");
     let after = Bystander::new(&stage.agent);
@@ -393,7 +412,9 @@ fn root_replaced_a_hundred_times_without_a_leak() {
         let description = format!("Misbehaves: round {round}");
         let generation = u64::from(round) + 1;
         stage.agent.wait_until(&description, SOON, |agent| {
-            agent.plugin("bad").is_some_and(|plugin| plugin["generation"] == generation && plugin["state"] == "running")
+            agent
+                .plugin("bad")
+                .is_some_and(|plugin| plugin["generation"] == generation && plugin["state"] == "running")
         });
     };
     // The first few fill caches: of the allocator, of the loader.
@@ -404,9 +425,7 @@ fn root_replaced_a_hundred_times_without_a_leak() {
     let _ = stage.agent.snapshot();
     let after = Footprint::of(&stage.agent);
 
-    let counts = |of: &Footprint| {
-        (of.threads, of.programs.len(), of.maps.len(), of.links.len(), of.mapped)
-    };
+    let counts = |of: &Footprint| (of.threads, of.programs.len(), of.maps.len(), of.links.len(), of.mapped);
     assert_eq!(counts(&after), counts(&before));
     assert!(after.descriptors <= before.descriptors + 3, "{before:?}\n{after:?}");
     // Code is never unmapped: some kilobytes of each generation stay.
@@ -456,5 +475,8 @@ fn root_the_example_is_dropped_into_a_running_agent() {
     assert!(table.contains("tp_btf sched/sched_process_exit"), "{table}");
     let check = Command::new(rezolus).args(["plugins", "check"]).arg(&target).output().unwrap();
     let shown = String::from_utf8(check.stdout).unwrap();
-    assert!(check.status.success() && shown.contains("counter   process_exits how={success,failure,signal}"), "{shown}");
+    assert!(
+        check.status.success() && shown.contains("counter   process_exits how={success,failure,signal}"),
+        "{shown}"
+    );
 }

@@ -33,7 +33,8 @@ fn found(folder: &str, name: &str) -> PathBuf {
 pub fn bad(switch: &str) -> Vec<u8> {
     const MARKER: &[u8] = b"rezolus-bad-plugin-switch:\0";
     let mut bytes = fs::read(fixture("bad")).unwrap();
-    let at = bytes.windows(MARKER.len()).position(|window| window == MARKER).expect("the switch is in the file");
+    let at =
+        bytes.windows(MARKER.len()).position(|window| window == MARKER).expect("the switch is in the file");
     let at = at + MARKER.len() - 1;
     assert!(switch.len() < 64, "the switch has no room for {switch}");
     bytes[at..at + switch.len()].copy_from_slice(switch.as_bytes());
@@ -106,7 +107,8 @@ impl Footprint {
             // Descriptors come and go: of sockets, and of the files being read.
             let Ok(text) = fs::read_to_string(&info) else { continue };
             footprint.descriptors += 1;
-            let id = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u32>().ok());
+            let id =
+                |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u32>().ok());
             if let Some(link) = id("link_id:") {
                 footprint.links.insert(link);
             } else if let Some(program) = id("prog_id:") {
@@ -136,7 +138,8 @@ impl Footprint {
         let mut remains = Vec::new();
         for (kind, ids) in [("prog", &self.programs), ("map", &self.maps), ("link", &self.links)] {
             for id in ids {
-                let shown = Command::new("bpftool").args([kind, "show", "id", &id.to_string()]).output().unwrap();
+                let shown =
+                    Command::new("bpftool").args([kind, "show", "id", &id.to_string()]).output().unwrap();
                 if shown.status.success() {
                     remains.push(String::from_utf8_lossy(&shown.stdout).trim().to_string());
                 }

@@ -236,7 +236,8 @@ fn root_runqueue_latency_is_bpftraces() {
     let cgroup = Cgroup::new(&agent, PER_CGROUP);
     // Three pairs that work for 20 us at a time on one CPU wait for much longer
     // than it takes either program to look at its clock.
-    let mut workers: Vec<Worker> = (0..3).flat_map(|_| players(&cgroup, 4001, Duration::from_micros(20))).collect();
+    let mut workers: Vec<Worker> =
+        (0..3).flat_map(|_| players(&cgroup, 4001, Duration::from_micros(20))).collect();
     let mut bpftrace = Command::new("bpftrace")
         .args(["-e", RUNQLAT])
         .env("BPFTRACE_MAP_KEYS_MAX", "65536")
@@ -277,6 +278,9 @@ fn root_runqueue_latency_is_bpftraces() {
         // As the counts agree to 1 %, so do the ranks.
         let [low, high] = [q - 0.01, q + 0.01].map(|q| quantile_bucket(&ours, q).unwrap());
         let their = quantile_bucket(&theirs, q).unwrap();
-        assert!((low.saturating_sub(1)..=high + 1).contains(&their), "{q}: {low} to {high}, bpftrace {their}");
+        assert!(
+            (low.saturating_sub(1)..=high + 1).contains(&their),
+            "{q}: {low} to {high}, bpftrace {their}"
+        );
     }
 }

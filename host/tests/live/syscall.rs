@@ -219,7 +219,9 @@ fn root_32_bit_calls_are_other() {
         for _ in 0..CALLS {
             // SAFETY: number 20 is getpid there (and writev here). A kernel
             // without 32-bit calls ends the process.
-            unsafe { std::arch::asm!("int 0x80", inout("rax") 20u64 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _) };
+            unsafe {
+                std::arch::asm!("int 0x80", inout("rax") 20u64 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+            };
         }
         [0, 0]
     });

@@ -30,11 +30,7 @@ struct AllSeries {
 impl Sampler for Devices {
     fn start(context: &Context<'_>) -> Result<Self, String> {
         let file = ProcFile::open("/proc/diskstats")?;
-        Ok(Self {
-            file,
-            series: AllSeries::of(context)?,
-            devices: Roster::default(),
-        })
+        Ok(Self { file, series: AllSeries::of(context)?, devices: Roster::default() })
     }
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
@@ -60,9 +56,7 @@ impl Sampler for Devices {
 /// Whether the name is that of a whole device; partitions would count the same
 /// operations again. In sysfs a slash in a name (cciss/c0d0) is written `!`.
 fn is_disk(name: &str) -> bool {
-    Path::new("/sys/block")
-        .join(name.replace('/', "!"))
-        .exists()
+    Path::new("/sys/block").join(name.replace('/', "!")).exists()
 }
 
 impl AllSeries {
@@ -91,8 +85,7 @@ impl AllSeries {
     }
 
     fn report(&self, line: &Line<'_>, row: u32, values: &mut Values<'_>) {
-        let operations: [Operation; 4] =
-            [line.reads(), line.writes(), line.discards(), line.flushes()];
+        let operations: [Operation; 4] = [line.reads(), line.writes(), line.discards(), line.flushes()];
         for (i, operation) in operations.iter().enumerate() {
             values.row_counter(self.operations[i], row, operation.completed);
             values.row_counter(self.times[i], row, operation.nanoseconds);
@@ -154,14 +147,7 @@ impl Roster {
             })
         });
         let at = self.next.min(self.entries.len());
-        self.entries.insert(
-            at,
-            Entry {
-                name: name.into(),
-                row,
-                seen: true,
-            },
-        );
+        self.entries.insert(at, Entry { name: name.into(), row, seen: true });
         self.next = at + 1;
         (row, row.is_some())
     }

@@ -25,9 +25,7 @@ pub struct Operation {
 impl<'a> Line<'a> {
     /// `None` for what is no line of a device.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        let mut words = line
-            .split(|&byte| byte == b' ')
-            .filter(|word| !word.is_empty());
+        let mut words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
         let name = std::str::from_utf8(words.nth(2)?).ok()?;
         let mut numbers = [0; NUMBERS];
         for number in &mut numbers {
@@ -77,16 +75,10 @@ impl<'a> Line<'a> {
     }
 
     fn operation(&self, first: usize) -> Operation {
-        let [completed, merged, sectors, milliseconds] =
-            std::array::from_fn(|i| self.numbers[first + i]);
+        let [completed, merged, sectors, milliseconds] = std::array::from_fn(|i| self.numbers[first + i]);
         // Sectors are 512 bytes here, whatever the device's own are.
         let bytes = sectors.wrapping_mul(512);
-        Operation {
-            completed,
-            merged,
-            bytes,
-            nanoseconds: nanoseconds(milliseconds),
-        }
+        Operation { completed, merged, bytes, nanoseconds: nanoseconds(milliseconds) }
     }
 }
 
@@ -133,11 +125,7 @@ mod tests {
 
     #[test]
     fn never_used() {
-        assert!(
-            !Line::parse(b"   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0")
-                .unwrap()
-                .used()
-        );
+        assert!(!Line::parse(b"   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0").unwrap().used());
     }
 
     #[test]
@@ -147,12 +135,7 @@ mod tests {
 
     #[test]
     fn nonsense() {
-        for text in [
-            "",
-            "   7       0 loop0",
-            "7 0 sda 1 2 3",
-            "7 0 sda 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 x",
-        ] {
+        for text in ["", "   7       0 loop0", "7 0 sda 1 2 3", "7 0 sda 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 x"] {
             assert_eq!(Line::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(Line::parse(&[b"7 0 \xff", &LINE[12..]].concat()), None);

@@ -166,16 +166,16 @@ static __always_inline int on_victim(u64 id)
 }
 
 /* The arguments in use are plain numbers, so that twins differ only in name. */
-#define TWINS(name, tracepoint, body) \
-	SEC("tp_btf/" tracepoint)     \
-	int name##_btf(u64 *ctx)      \
-	{                             \
-		return body;          \
-	}                             \
-	SEC("raw_tp/" tracepoint)     \
-	int name##_raw(u64 *ctx)      \
-	{                             \
-		return body;          \
+#define TWINS(name, tracepoint, body)                                                              \
+	SEC("tp_btf/" tracepoint)                                                                  \
+	int name##_btf(u64 *ctx)                                                                   \
+	{                                                                                          \
+		return body;                                                                       \
+	}                                                                                          \
+	SEC("raw_tp/" tracepoint)                                                                  \
+	int name##_raw(u64 *ctx)                                                                   \
+	{                                                                                          \
+		return body;                                                                       \
 	}
 
 TWINS(direct_begin, "mm_vmscan_direct_reclaim_begin", on_begin(DIRECT))

@@ -26,11 +26,7 @@ impl Fields {
     /// # Errors
     ///
     /// When the file cannot be read, or the manifest lacks a series.
-    pub fn open(
-        path: &'static str,
-        table: &'static [Field],
-        context: &Context<'_>,
-    ) -> Result<Self, String> {
+    pub fn open(path: &'static str, table: &'static [Field], context: &Context<'_>) -> Result<Self, String> {
         let mut names: Vec<&str> = Vec::new();
         let mut targets = Vec::with_capacity(table.len());
         for (_, id) in table {
@@ -40,21 +36,11 @@ impl Fields {
             });
             targets.push(target);
         }
-        let series: Vec<Series> = names
-            .iter()
-            .map(|id| context.series(id))
-            .collect::<Result<_, _>>()?;
+        let series: Vec<Series> = names.iter().map(|id| context.series(id)).collect::<Result<_, _>>()?;
         let mut file = ProcFile::open(path)?;
         let layout = Layout::of(file.read()?, table);
         let sums = vec![None; series.len()];
-        Ok(Self {
-            file,
-            table,
-            series,
-            targets,
-            layout,
-            sums,
-        })
+        Ok(Self { file, table, series, targets, layout, sums })
     }
 
     /// Reads the file; yields a number for every series that it has lines for.
@@ -65,22 +51,13 @@ impl Fields {
     /// When the file cannot be read.
     pub fn read(&mut self) -> Result<impl Iterator<Item = (Series, u64)>, String> {
         let text = self.file.read()?;
-        if !self
-            .layout
-            .decode(text, self.table, &self.targets, &mut self.sums)
-        {
+        if !self.layout.decode(text, self.table, &self.targets, &mut self.sums) {
             // The kernel has never been seen to reorder its lines.
             self.layout = Layout::of(text, self.table);
-            self.layout
-                .decode(text, self.table, &self.targets, &mut self.sums);
+            self.layout.decode(text, self.table, &self.targets, &mut self.sums);
         }
         let sums = self.sums.iter().copied();
-        Ok(self
-            .series
-            .iter()
-            .copied()
-            .zip(sums)
-            .filter_map(|(series, sum)| Some((series, sum?))))
+        Ok(self.series.iter().copied().zip(sums).filter_map(|(series, sum)| Some((series, sum?))))
     }
 }
 
@@ -93,23 +70,13 @@ impl Layout {
         let lines = text.split(|&byte| byte == b'\n');
         Self(
             lines
-                .filter_map(|line| {
-                    table
-                        .iter()
-                        .position(|(name, _)| value_of(line, name).is_some())
-                })
+                .filter_map(|line| table.iter().position(|(name, _)| value_of(line, name).is_some()))
                 .collect(),
         )
     }
 
     /// Adds up the numbers; `false` if the lines are not the ones expected.
-    fn decode(
-        &self,
-        text: &[u8],
-        table: &[Field],
-        targets: &[usize],
-        sums: &mut [Option<u64>],
-    ) -> bool {
+    fn decode(&self, text: &[u8], table: &[Field], targets: &[usize], sums: &mut [Option<u64>]) -> bool {
         sums.fill(None);
         let mut wanted = self.0.iter().copied();
         let mut next = wanted.next();
@@ -128,9 +95,7 @@ impl Layout {
 /// The number of a line with this name, in bytes where the line says `kB`.
 fn value_of(line: &[u8], name: &str) -> Option<u64> {
     let rest = line.strip_prefix(name.as_bytes())?;
-    let rest = rest
-        .strip_prefix(b":")
-        .or_else(|| rest.starts_with(b" ").then_some(rest))?;
+    let rest = rest.strip_prefix(b":").or_else(|| rest.starts_with(b" ").then_some(rest))?;
     let rest = rest.trim_ascii_start();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 {

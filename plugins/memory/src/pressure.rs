@@ -9,26 +9,10 @@ use crate::procfile::ProcFile;
 /// wide there is no `full` for the CPU (the kernel shows it as 0 since 5.13, so
 /// that the file looks like the others) and no `some` for interrupts.
 const TABLE: [(&str, Option<&str>, Option<&str>); 4] = [
-    (
-        "/proc/pressure/cpu",
-        Some("pressure_stalled/cpu/some"),
-        None,
-    ),
-    (
-        "/proc/pressure/memory",
-        Some("pressure_stalled/memory/some"),
-        Some("pressure_stalled/memory/full"),
-    ),
-    (
-        "/proc/pressure/io",
-        Some("pressure_stalled/io/some"),
-        Some("pressure_stalled/io/full"),
-    ),
-    (
-        "/proc/pressure/irq",
-        None,
-        Some("pressure_stalled/irq/full"),
-    ),
+    ("/proc/pressure/cpu", Some("pressure_stalled/cpu/some"), None),
+    ("/proc/pressure/memory", Some("pressure_stalled/memory/some"), Some("pressure_stalled/memory/full")),
+    ("/proc/pressure/io", Some("pressure_stalled/io/some"), Some("pressure_stalled/io/full")),
+    ("/proc/pressure/irq", None, Some("pressure_stalled/irq/full")),
 ];
 
 struct Resource {
@@ -48,22 +32,15 @@ impl Sampler for Pressure {
             match ProcFile::open(path) {
                 Ok(mut file) => {
                     // With psi=0 some kernels have the files and refuse to fill them.
-                    file.read()
-                        .map_err(|error| format!("unsupported: {error}"))?;
-                    resources.push(Resource {
-                        file,
-                        some: series(some)?,
-                        full: series(full)?,
-                    });
+                    file.read().map_err(|error| format!("unsupported: {error}"))?;
+                    resources.push(Resource { file, some: series(some)?, full: series(full)? });
                 }
                 Err(error) if error.starts_with("unsupported: ") => {}
                 Err(error) => return Err(error),
             }
         }
         if resources.is_empty() {
-            return Err(
-                "unsupported: no /proc/pressure (CONFIG_PSI is off, or needs psi=1)".into(),
-            );
+            return Err("unsupported: no /proc/pressure (CONFIG_PSI is off, or needs psi=1)".into());
         }
         Ok(Self(resources))
     }
@@ -96,10 +73,7 @@ fn totals(text: &[u8]) -> (Option<u64>, Option<u64>) {
 
 fn total(line: &[u8]) -> Option<u64> {
     let word = line.split(|&byte| byte == b' ').next_back()?;
-    std::str::from_utf8(word.strip_prefix(b"total=")?)
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(word.strip_prefix(b"total=")?).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -115,26 +89,13 @@ mod tests {
 
     #[test]
     fn one_line() {
-        assert_eq!(
-            totals(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"),
-            (Some(7), None)
-        );
-        assert_eq!(
-            totals(b"full avg10=0.00 avg60=0.00 avg300=0.00 total=9\n"),
-            (None, Some(9))
-        );
+        assert_eq!(totals(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"), (Some(7), None));
+        assert_eq!(totals(b"full avg10=0.00 avg60=0.00 avg300=0.00 total=9\n"), (None, Some(9)));
     }
 
     #[test]
     fn nonsense_is_absent() {
-        for text in [
-            "",
-            "some",
-            "some total=",
-            "some total=x",
-            "full total=-1",
-            "total=5",
-        ] {
+        for text in ["", "some", "some total=", "some total=x", "full total=-1", "total=5"] {
             assert_eq!(totals(text.as_bytes()), (None, None), "{text:?}");
         }
     }

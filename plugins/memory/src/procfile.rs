@@ -20,11 +20,7 @@ impl ProcFile {
             std::io::ErrorKind::NotFound => format!("unsupported: this kernel has no {path}"),
             _ => format!("cannot open {path}: {error}"),
         })?;
-        Ok(Self {
-            path,
-            file,
-            buffer: vec![0; 8192],
-        })
+        Ok(Self { path, file, buffer: vec![0; 8192] })
     }
 
     /// What the file says now. Allocates only when the file has outgrown the

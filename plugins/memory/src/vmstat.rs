@@ -57,10 +57,7 @@ const TABLE: &[Field] = &[
     ("thp_fault_alloc", "memory_hugepage_faults/success"),
     ("thp_fault_fallback", "memory_hugepage_faults/failure"),
     ("thp_collapse_alloc", "memory_hugepage_collapses/success"),
-    (
-        "thp_collapse_alloc_failed",
-        "memory_hugepage_collapses/failure",
-    ),
+    ("thp_collapse_alloc_failed", "memory_hugepage_collapses/failure"),
     ("thp_split_page", "memory_hugepage_splits"),
 ];
 

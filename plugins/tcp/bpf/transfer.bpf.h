@@ -7,8 +7,12 @@
  * Below 6.3 there are no tracepoints for it: fexit on the functions that the
  * system calls arrive at, inet_sendmsg() and siblings, whose parameters have
  * been the same since 4.1 (tcp_recvmsg() lost one in 5.19); where there is no
- * fexit (arm64 before 6.0), kretprobes on the functions of TCP itself, which
+ * fexit (arm64 before 6.4), kretprobes on the functions of TCP itself, which
  * see results but not flags.
+ *
+ * sendfile() and splice() into a socket arrive at inet_sendpage() before 6.5,
+ * page by page, and like any send since then. splice() out of a socket arrives
+ * at tcp_splice_read(), which no tracepoint covers.
  */
 
 /* include/linux/socket.h: nothing is taken; what is taken is no payload. */
@@ -95,6 +99,20 @@ int receive6_fexit(u64 *ctx)
 	return on_transfer(((struct socket *)ctx[0])->sk, DIRECTION_RECEIVE, ctx[4], ctx[3], true);
 }
 
+/* (struct socket *, struct page *, int, size_t, int), result */
+SEC("fexit/inet_sendpage")
+int sendpage_fexit(u64 *ctx)
+{
+	return on_transfer(((struct socket *)ctx[0])->sk, DIRECTION_TRANSMIT, ctx[5], 0, true);
+}
+
+/* (struct socket *, loff_t *, struct pipe_inode_info *, size_t, unsigned), result */
+SEC("fexit/tcp_splice_read")
+int splice_fexit(u64 *ctx)
+{
+	return on_transfer(((struct socket *)ctx[0])->sk, DIRECTION_RECEIVE, ctx[5], 0, true);
+}
+
 SEC("kretprobe/tcp_sendmsg")
 int send_kretprobe(struct pt_regs *ctx)
 {
@@ -105,6 +123,22 @@ int send_kretprobe(struct pt_regs *ctx)
 
 SEC("kretprobe/tcp_recvmsg")
 int receive_kretprobe(struct pt_regs *ctx)
+{
+	int result = PT_REGS_RC(ctx);
+
+	return result > 0 ? count_transfer(DIRECTION_RECEIVE, result) : 0;
+}
+
+SEC("kretprobe/tcp_sendpage")
+int sendpage_kretprobe(struct pt_regs *ctx)
+{
+	int result = PT_REGS_RC(ctx);
+
+	return result > 0 ? count_transfer(DIRECTION_TRANSMIT, result) : 0;
+}
+
+SEC("kretprobe/tcp_splice_read")
+int splice_kretprobe(struct pt_regs *ctx)
 {
 	int result = PT_REGS_RC(ctx);
 

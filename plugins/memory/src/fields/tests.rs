@@ -16,14 +16,8 @@ fn decode(layout: &Layout, text: &str) -> (bool, Vec<Option<u64>>) {
 
 #[test]
 fn lines() {
-    assert_eq!(
-        value_of(b"MemTotal:       24684084 kB", "MemTotal"),
-        Some(24_684_084 * 1024)
-    );
-    assert_eq!(
-        value_of(b"HugePages_Total:       7", "HugePages_Total"),
-        Some(7)
-    );
+    assert_eq!(value_of(b"MemTotal:       24684084 kB", "MemTotal"), Some(24_684_084 * 1024));
+    assert_eq!(value_of(b"HugePages_Total:       7", "HugePages_Total"), Some(7));
     assert_eq!(value_of(b"pgfault 5223620", "pgfault"), Some(5_223_620));
     assert_eq!(value_of(b"Active(anon):       1520 kB", "Active"), None);
     assert_eq!(value_of(b"pgfault_x 5", "pgfault"), None);
@@ -47,20 +41,11 @@ fn another_order_is_noticed() {
     assert!(!decode(&layout, "numa_hit 2\npgfault 1\n").0);
     assert!(!decode(&layout, "numa_hit 2\n").0);
     assert!(!decode(&layout, "").0);
-    assert_eq!(
-        decode(&layout, "pgfault 3\nnew 1\nnuma_hit 4\n"),
-        (true, vec![Some(3), None, Some(4)])
-    );
+    assert_eq!(decode(&layout, "pgfault 3\nnew 1\nnuma_hit 4\n"), (true, vec![Some(3), None, Some(4)]));
 }
 
 #[test]
 fn values_at_the_edge_wrap() {
-    assert_eq!(
-        value_of(b"pgfault 18446744073709551615", "pgfault"),
-        Some(u64::MAX)
-    );
-    assert_eq!(
-        value_of(b"pgfault 18446744073709551616", "pgfault"),
-        Some(0)
-    );
+    assert_eq!(value_of(b"pgfault 18446744073709551615", "pgfault"), Some(u64::MAX));
+    assert_eq!(value_of(b"pgfault 18446744073709551616", "pgfault"), Some(0));
 }
