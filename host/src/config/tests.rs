@@ -62,3 +62,19 @@ fn a_plugin_switched_off_takes_its_samplers_along() {
     assert!(!config.sampler_enabled("cpu", "b", false));
     assert_eq!(config.sampler_interval("cpu", "a"), Some(Duration::from_secs(2)));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_an_error_with_the_file(text in "(\\PC|\n){0,200}") {
+        if let Err(error) = parse(&text) {
+            assert!(error.starts_with("config.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_gets_a_suggestion(key in "[a-z_]{1,12}") {
+        if let Err(error) = parse(&format!("[agent]\n{key} = 1\n")) {
+            assert!(error.contains("line 2"), "{error}");
+        }
+    }
+}

@@ -176,4 +176,22 @@ mod tests {
         assert_eq!(check_elf(b"#!/bin/sh\n").unwrap_err(), "not an ELF file");
         assert_eq!(check_elf(b"").unwrap_err(), "the file is empty");
     }
+
+    proptest::proptest! {
+        /// Headers with arbitrary bytes changed: refused or accepted, but
+        /// never a panic and never a look outside of the file.
+        #[test]
+        fn damaged_headers_never_panic(changes in proptest::collection::vec((0..4096usize, 0..=255u8), 1..20)) {
+            static WHOLE: std::sync::LazyLock<Vec<u8>> =
+                std::sync::LazyLock::new(|| fs::read("/proc/self/exe").unwrap());
+            let mut bytes = WHOLE.clone();
+            let tail = bytes.len() - 4096;
+            for (at, byte) in changes {
+                // Half of them at the section headers, which are at the end.
+                let at = if at % 2 == 0 { at / 16 } else { tail + at };
+                bytes[at] = byte;
+            }
+            let _ = check_elf(&bytes);
+        }
+    }
 }

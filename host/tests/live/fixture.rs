@@ -94,9 +94,10 @@ pub struct Footprint {
     pub links: BTreeSet<u32>,
     /// BPF maps in its address space.
     pub mapped: usize,
-    /// Kilobytes of memory, and of files in memory that only it keeps alive.
-    pub resident: usize,
-    pub held: usize,
+    /// Kilobytes: of private memory, and of libraries, which are never
+    /// unmapped.
+    pub private: usize,
+    pub libraries: usize,
 }
 
 impl Footprint {
@@ -119,7 +120,7 @@ impl Footprint {
         }
         let mappings = fs::read_to_string(process.join("maps")).unwrap();
         footprint.mapped = mappings.lines().filter(|line| line.ends_with("anon_inode:bpf-map")).count();
-        footprint.held = mappings
+        footprint.libraries = mappings
             .lines()
             .filter(|line| line.contains("/memfd:"))
             .filter_map(|line| {
@@ -128,8 +129,8 @@ impl Footprint {
             })
             .sum();
         let status = fs::read_to_string(process.join("status")).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        footprint.resident = resident.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        let private = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        footprint.private = private.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
         footprint
     }
 

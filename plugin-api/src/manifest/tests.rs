@@ -101,3 +101,19 @@ fn the_same_series_twice_is_refused() {
     );
     assert!(refused(&twice).contains("declared twice with the same labels"));
 }
+
+proptest::proptest! {
+    /// Whatever a plugin says, the answer is a manifest or a sentence.
+    #[test]
+    fn damaged_manifests_never_panic(at in 0..SMALL.len(), length in 0..40usize, insert in "[a-z0-9_=\\[\\]\"{}\n,.:#]{0,12}") {
+        let end = (at + length).min(SMALL.len());
+        if SMALL.is_char_boundary(at) && SMALL.is_char_boundary(end) {
+            let text = format!("{}{insert}{}", &SMALL[..at], &SMALL[end..]);
+            if let Ok(manifest) = Manifest::parse(&text) {
+                for sampler in &manifest.sampler {
+                    manifest.userspace_series(sampler);
+                }
+            }
+        }
+    }
+}

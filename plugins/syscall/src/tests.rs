@@ -32,26 +32,18 @@ fn parse(line: &'static str) -> Option<Line> {
         _ => return None,
     };
     let [x86, arm64] = numbers.map(|number| number.map(|digits| digits.parse().expect("a number")));
-    Some(Line {
-        name,
-        x86,
-        arm64,
-        class: class.trim_end_matches(" | NEVER_RETURNS"),
-    })
+    Some(Line { name, x86, arm64, class: class.trim_end_matches(" | NEVER_RETURNS") })
 }
 
 /// `#define __NR_read 63`, and `__NR3264_fstat` for what differs in name only.
 fn header(path: &str) -> BTreeMap<u32, String> {
-    let text = std::fs::read_to_string(path)
-        .unwrap_or_else(|error| panic!("{path}: {error} (linux-libc-dev)"));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error} (linux-libc-dev)"));
     text.lines()
         .filter_map(|line| {
             let definition = line.strip_prefix("#define __NR")?;
             let (name, number) = definition.split_once(char::is_whitespace)?;
-            let name = name
-                .strip_prefix("3264")
-                .unwrap_or(name)
-                .strip_prefix('_')?;
+            let name = name.strip_prefix("3264").unwrap_or(name).strip_prefix('_')?;
             Some((number.trim().parse().ok()?, name.to_string()))
         })
         .collect()
@@ -62,20 +54,11 @@ fn every_class_is_declared() {
     let ops: Vec<String> = MANIFEST
         .split_once("op = [")
         .and_then(|(_, rest)| rest.split_once(']'))
-        .map(|(list, _)| {
-            list.split(',')
-                .map(|op| op.trim().trim_matches('"').to_uppercase())
-                .collect()
-        })
+        .map(|(list, _)| list.split(',').map(|op| op.trim().trim_matches('"').to_uppercase()).collect())
         .expect("the manifest lists the classes");
     let mut used = BTreeSet::new();
     for line in lines() {
-        assert!(
-            ops.iter().any(|op| op == line.class),
-            "{}: no class {}",
-            line.name,
-            line.class
-        );
+        assert!(ops.iter().any(|op| op == line.class), "{}: no class {}", line.name, line.class);
         used.insert(line.class);
     }
     assert_eq!(used.len(), 16, "a class without a system call");
@@ -86,16 +69,8 @@ fn nothing_is_listed_twice() {
     let (mut names, mut x86, mut arm64) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for line in lines() {
         assert!(names.insert(line.name), "{} is listed twice", line.name);
-        assert!(
-            line.x86.is_none_or(|number| x86.insert(number)),
-            "{}: number taken",
-            line.name
-        );
-        assert!(
-            line.arm64.is_none_or(|number| arm64.insert(number)),
-            "{}: number taken",
-            line.name
-        );
+        assert!(line.x86.is_none_or(|number| x86.insert(number)), "{}: number taken", line.name);
+        assert!(line.arm64.is_none_or(|number| arm64.insert(number)), "{}: number taken", line.name);
     }
 }
 
@@ -113,11 +88,7 @@ fn no_number_of_x86_is_missing() {
     assert!(known.len() > 300, "{path}: not understood");
     for (number, name) in known {
         let line = lines().into_iter().find(|line| line.x86 == Some(number));
-        assert_eq!(
-            line.map(|line| line.name),
-            Some(name.as_str()),
-            "number {number}"
-        );
+        assert_eq!(line.map(|line| line.name), Some(name.as_str()), "number {number}");
     }
 }
 
@@ -139,10 +110,6 @@ fn no_number_of_arm64_is_missing() {
             continue;
         }
         let line = lines().into_iter().find(|line| line.arm64 == Some(number));
-        assert_eq!(
-            line.map(|line| line.name.to_string()),
-            Some(renamed(&name)),
-            "number {number}"
-        );
+        assert_eq!(line.map(|line| line.name.to_string()), Some(renamed(&name)), "number {number}");
     }
 }
