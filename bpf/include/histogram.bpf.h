@@ -56,8 +56,10 @@ static __always_inline u32 histogram_bucket(u64 value)
 
 static __always_inline void histogram_add(u64 *buckets, u64 value)
 {
-	u32 i = histogram_bucket(value);
+	u64 i = histogram_bucket(value);
 
+	/* Before 6.2 the verifier loses a bound that was checked on another copy. */
+	barrier_var(i);
 	if (i < HISTOGRAM_BUCKETS)
 		add(&buckets[i], 1);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::active::Host;
@@ -20,13 +21,14 @@ use crate::config::Config;
 use crate::http::{self, Agent};
 use crate::metric::{Cpus, Registered};
 use crate::supervisor::{Board, Event, Supervisor};
-use crate::{own, systeminfo};
+use crate::own;
 
 /// Runs the agent until a signal ends it.
 pub fn run(config_path: &Path) -> Result<ExitCode> {
     let config = Config::read(config_path)?;
     let log = start_log(&config)?;
     raise_limits();
+    use_one_heap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -78,9 +80,32 @@ fn raise_limits() {
     }
 }
 
+/// glibc gives every thread a heap of its own, and keeps what was freed. Ours
+/// have little to do at the same time; memory is worth more.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn use_one_heap() {
+    // SAFETY: mallopt with a documented parameter, before there are threads.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Gives back what loading needed: libbpf had the kernel's type information in
+/// memory.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn trim() {
+    // SAFETY: malloc_trim has no preconditions.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn use_one_heap() {}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn trim() {}
+
 async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Result<ExitCode> {
     let started = Instant::now();
-    // First of all, so that a second agent fails before it attaches anything.
+    let signals = Signals::listen().context("cannot listen to signals")?;
+    // Early, so that a second agent fails before it attaches anything.
     let listener = TcpListener::bind(config.agent.listen).await.with_context(|| {
         format!("cannot listen on {} ([agent] listen); is an agent running already?", config.agent.listen)
     })?;
@@ -116,6 +141,7 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
     // Watching starts before the first look, so that nothing falls between.
     let _watcher = watch_files(config_path, &config.agent.plugin_dir, events.clone());
     supervisor.load_all();
+    trim();
     let supervising = thread::Builder::new()
         .name("supervisor".into())
         .spawn(move || supervisor.run(&inbox))
@@ -128,14 +154,15 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
         board,
         cgroups: parts.cgroups.clone(),
         hierarchy: parts.hierarchy.clone(),
-        systeminfo: systeminfo::collect(Path::new("/")),
+        systeminfo: OnceLock::new(),
         config: config_path.into(),
         started,
         ttl,
+        encoder: parking_lot::Mutex::default(),
     };
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(http::serve(listener, http::router(Arc::new(agent)), stopped));
-    wait_for_signal(&events).await?;
+    signals.wait_for_end(&events).await;
     let _ = stop.send(true);
     let _ = server.await;
     collector.stop();
@@ -205,6 +232,7 @@ fn cpus() -> Cpus {
 /// anyway, so a machine without notification is only slower.
 fn watch_files(config: &Path, plugins: &Path, events: Sender<Event>) -> Option<RecommendedWatcher> {
     let config_name = config.file_name().map(PathBuf::from).unwrap_or_default();
+    let folder = plugins.to_path_buf();
     let handler = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         if matches!(event.kind, notify::EventKind::Access(kind)
@@ -213,7 +241,14 @@ fn watch_files(config: &Path, plugins: &Path, events: Sender<Event>) -> Option<R
             return;
         }
         let is_config = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *config_name);
-        let _ = events.send(if event.paths.iter().any(is_config) { Event::Config } else { Event::Plugins });
+        // The configuration's folder may be a busy one, such as /tmp.
+        let is_plugin = |path: &PathBuf| path.parent() == Some(&folder) || *path == folder;
+        if event.paths.iter().any(is_config) {
+            let _ = events.send(Event::Config);
+        }
+        if event.paths.is_empty() || event.paths.iter().any(is_plugin) {
+            let _ = events.send(Event::Plugins);
+        }
     };
     let mut watcher = match notify::recommended_watcher(handler) {
         Ok(watcher) => watcher,
@@ -234,30 +269,44 @@ fn watch_files(config: &Path, plugins: &Path, events: Sender<Event>) -> Option<R
     Some(watcher)
 }
 
-/// Returns when the agent is to end.
-async fn wait_for_signal(events: &Sender<Event>) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            _ = hangup.recv() => {
-                let _ = events.send(Event::Config);
-                let _ = events.send(Event::Plugins);
+/// The signals the agent answers to.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on: a signal that comes while the agent is starting is
+    /// answered when it has started.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the agent is to end.
+    async fn wait_for_end(mut self, events: &Sender<Event>) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                _ = self.hangup.recv() => {
+                    let _ = events.send(Event::Config);
+                    let _ = events.send(Event::Plugins);
+                }
             }
         }
+        tracing::info!("ending; once more ends it at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            // The kernel detaches and frees everything with the process.
+            std::process::exit(1);
+        });
     }
-    tracing::info!("ending; once more ends it at once");
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        // The kernel detaches and frees everything with the process.
-        std::process::exit(1);
-    });
-    Ok(())
 }

@@ -1,25 +1,22 @@
 //! Takes snapshots: refreshes what must be asked for its numbers, then reads
 //! the registry.
 //!
-//! All of it happens on a thread of its own, because a refresh runs a plugin's
+//! Refreshes happen on a thread of their own, because they run plugins'
 //! code. When one does not come back in time, another thread takes over and
 //! leaves that sampler out; the late thread ends when the sampler returns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metriken::MetricEntry;
 use metriken_exposition::SnapshotV3;
-use metriken_exposition::group_builder::{
-    GroupBuilder, GroupId, MemberNames, Membership, NoGuard, Route, Router, Stamp,
-};
+use metriken_exposition::group_builder::Stamp;
 use parking_lot::{Condvar, Mutex, RwLock};
 use rezolus_modes::{SnapshotSource, SourceError};
 
-use crate::metric::{Column, Group};
+use crate::snapshot::Builder;
 
 /// A refresh that takes longer than this is left behind.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -64,36 +61,11 @@ struct Source {
     job: Arc<Mutex<Box<dyn Refresh>>>,
 }
 
-/// Sampler namespaces as metriken groups.
-struct BySampler;
-
-impl Router for BySampler {
-    type Guard = NoGuard;
-
-    fn route<'a>(&'a self, metric: &'a MetricEntry) -> Option<Route<'a>> {
-        let sampler = metric.metadata().get("sampler")?;
-        Some(Route { group: GroupId::new(sampler, "main"), membership: Membership::Slots })
+impl Source {
+    fn due(&self, now: Instant) -> bool {
+        self.last.is_none_or(|last| now.duration_since(last) >= self.interval)
     }
 }
-
-/// Columns by name: they stay the same whatever is loaded beside them.
-struct ByColumn;
-
-impl MemberNames for ByColumn {
-    fn metric(&self, _: usize, metric: &MetricEntry) -> String {
-        metric.request_ref::<Column>().map_or_else(|| metric.name().to_string(), |column| column.0.clone())
-    }
-
-    fn member(&self, id: usize, metric: &MetricEntry, index: usize) -> String {
-        let member = match metric.metric().as_any().and_then(|any| any.downcast_ref::<Group>()) {
-            Some(group) => group.member_id(index),
-            None => index.to_string(),
-        };
-        format!("{}#{member}", self.metric(id, metric))
-    }
-}
-
-type Builder = GroupBuilder<BySampler, ByColumn>;
 
 #[derive(Default)]
 struct State {
@@ -109,14 +81,15 @@ struct State {
     stop: bool,
 }
 
-/// What runs before every snapshot, in the collecting thread.
+/// What runs before every snapshot: the host's own code, which does not block.
 type Prelude = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
     done: Condvar,
-    builder: Mutex<(u64, Option<Builder>)>,
+    /// For the set of metrics of a generation.
+    builder: Mutex<(u64, Builder)>,
     /// Held for reading while a snapshot is read, for writing while metrics
     /// come and go.
     registry: RwLock<()>,
@@ -223,6 +196,31 @@ impl SnapshotSource for Collector {
     fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError> {
         self.wait().map_err(SourceError::new)
     }
+
+    /// Handing over to the thread and back costs more than reading the numbers
+    /// does. When no source is due, no foreign code will run, and they can be
+    /// read right here.
+    fn at_once(&self) -> Option<Arc<SnapshotV3>> {
+        let shared = &self.0;
+        let now = Instant::now();
+        {
+            let state = shared.state.lock();
+            if let (Some(latest), Some(taken)) = (&state.latest, state.taken)
+                && now.duration_since(taken) < *shared.ttl.read()
+            {
+                return Some(latest.clone());
+            }
+            if state.stop || state.answered < state.asked || state.sources.values().any(|source| source.due(now)) {
+                return None;
+            }
+        }
+        (shared.prelude)();
+        let snapshot = Arc::new(read(shared, now));
+        let mut state = shared.state.lock();
+        state.latest = Some(snapshot.clone());
+        state.taken = Some(Instant::now());
+        Some(snapshot)
+    }
 }
 
 fn spawn(shared: &Arc<Shared>, epoch: u64) -> std::io::Result<()> {
@@ -267,7 +265,7 @@ fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
         state
             .sources
             .iter_mut()
-            .filter(|(_, source)| source.last.is_none_or(|last| now.duration_since(last) >= source.interval))
+            .filter(|(_, source)| source.due(now))
             .map(|(id, source)| {
                 source.last = Some(now);
                 (*id, source.job.clone(), source.health.clone())
@@ -306,17 +304,26 @@ fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
 fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
     let _reading = shared.registry.read();
     let generation = shared.registry_generation.load(Ordering::Acquire);
-    let mut cached = shared.builder.lock();
-    if cached.0 != generation || cached.1.is_none() {
-        *cached = (generation, Some(GroupBuilder::new(BySampler).with_names(ByColumn)));
+    let mut builder = shared.builder.lock();
+    if builder.0 != generation {
+        *builder = (generation, Builder::default());
     }
     let stamp = Stamp::now();
-    let metadata = HashMap::from([
-        ("source".to_string(), "rezolus".to_string()),
-        ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
-    ]);
-    match &mut cached.1 {
-        Some(builder) => builder.snapshot(stamp, started.elapsed(), Vec::new(), metadata),
-        None => unreachable!("set above"),
+    let metadata = [
+        ("source", "rezolus".to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_string()),
+        // When the values were read, on a clock that is never set back; how
+        // far the wall clock is from it; and what shows that the agent was
+        // restarted: keys that metriken's readers know.
+        ("ts", stamp.ts.to_string()),
+        ("wall_offset", stamp.wall_offset.to_string()),
+        ("clock_anchor_wall_ns", metriken::epoch::clock_anchor_wall_ns().to_string()),
+        ("producer_epoch", metriken::epoch::producer_epoch().to_string()),
+    ];
+    SnapshotV3 {
+        systemtime: stamp.systemtime(),
+        groups: builder.1.groups(),
+        duration: started.elapsed(),
+        metadata: metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! The agent's HTTP server.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use tokio::sync::{Semaphore, watch};
 use crate::cgroup::Cgroups;
 use crate::status;
 use crate::supervisor::Board;
-use crate::systeminfo::SystemInfo;
+use crate::systeminfo::{self, SystemInfo};
+use crate::wire;
 
 /// Request line and headers have to fit into this.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -43,10 +45,12 @@ pub struct Agent {
     pub board: Board,
     pub cgroups: Arc<Cgroups>,
     pub hierarchy: Option<String>,
-    pub systeminfo: SystemInfo,
+    /// Collected when it is first asked for.
+    pub systeminfo: std::sync::OnceLock<SystemInfo>,
     pub config: std::path::PathBuf,
     pub started: Instant,
     pub ttl: Arc<parking_lot::RwLock<Duration>>,
+    pub encoder: parking_lot::Mutex<wire::Encoder>,
 }
 
 type Handle = Shared<Arc<Agent>>;
@@ -58,7 +62,7 @@ pub fn router(agent: Arc<Agent>) -> Router {
         .route("/metrics/binary", get(binary))
         .route("/metrics/json", get(json))
         .route("/metrics/descriptions", get(descriptions))
-        .route("/systeminfo", get(systeminfo))
+        .route("/systeminfo", get(machine))
         .route("/samplers", get(samplers))
         .route("/status", get(status))
         .route("/dashboards", get(dashboards))
@@ -159,6 +163,9 @@ fn unavailable(why: String) -> Response {
 
 /// Takes a snapshot without holding up other connections.
 async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<SnapshotV3>, Response> {
+    if let Some(snapshot) = agent.source.at_once() {
+        return Ok(snapshot);
+    }
     let agent = agent.clone();
     match tokio::task::spawn_blocking(move || agent.source.snapshot()).await {
         Ok(result) => result.map_err(|error| unavailable(error.to_string())),
@@ -171,20 +178,18 @@ async fn binary(Shared(agent): Handle, headers: HeaderMap) -> Response {
         Ok(snapshot) => snapshot,
         Err(response) => return response,
     };
-    let mut snapshot = SnapshotV3::clone(&snapshot);
-    if let Some(held) = headers.get(SCHEMAS_HEADER).and_then(|value| value.to_str().ok()) {
-        let held: Vec<&str> = held.split(',').map(str::trim).collect();
-        for group in &mut snapshot.groups {
-            let (high, low) = group.schema_hash;
-            if held.contains(&format!("{high:016x}{low:016x}").as_str()) {
-                group.schema = None;
-            }
-        }
-    }
-    match Snapshot::to_msgpack(&Snapshot::V3(snapshot)) {
+    let held = headers.get(SCHEMAS_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let held: Vec<(u64, u64)> = held.split(',').filter_map(|text| hash(text.trim())).collect();
+    match agent.encoder.lock().encode(&snapshot, &held) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response(),
         Err(error) => unavailable(format!("the snapshot cannot be encoded: {error}")),
     }
+}
+
+/// A hash in 32 hexadecimal digits.
+fn hash(text: &str) -> Option<(u64, u64)> {
+    let half = |range| u64::from_str_radix(text.get(range)?, 16).ok();
+    Some((half(0..16)?, half(16..32)?)).filter(|_| text.len() == 32)
 }
 
 async fn json(Shared(agent): Handle) -> Response {
@@ -212,8 +217,8 @@ async fn descriptions() -> Response {
     as_json(&all)
 }
 
-async fn systeminfo(Shared(agent): Handle) -> Response {
-    as_json(&agent.systeminfo)
+async fn machine(Shared(agent): Handle) -> Response {
+    as_json(agent.systeminfo.get_or_init(|| systeminfo::collect(Path::new("/"))))
 }
 
 async fn samplers(Shared(agent): Handle) -> Response {

@@ -18,10 +18,12 @@ mod metric;
 mod own;
 mod plugin;
 mod report;
+mod snapshot;
 mod status;
 mod supervisor;
 mod systeminfo;
 mod table;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -102,9 +102,7 @@ impl HistogramMetric for Histogram {
     fn load(&self) -> Option<histogram::Histogram> {
         let mut buckets = vec![0u64; BUCKETS];
         for row in 0..self.table.rows() {
-            for (index, bucket) in buckets.iter_mut().enumerate() {
-                *bucket = bucket.wrapping_add(self.table.get(row, self.word + index));
-            }
+            self.table.add_to(&mut buckets, row, self.word);
         }
         histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
     }
@@ -181,6 +179,13 @@ pub struct Group {
 impl Group {
     pub fn new(kind: Kind, members: impl Members) -> Self {
         Self { members: Box::new(members), kind }
+    }
+
+    /// The labels of a member.
+    pub fn labels(&self, index: usize) -> Labels {
+        let mut found = None;
+        self.members.with_labels(index, &mut |labels| found = labels.cloned());
+        found.unwrap_or_default()
     }
 
     /// What tells the member apart from its siblings: its label `id`.

@@ -85,6 +85,8 @@ pub struct Supervisor {
     config_path: PathBuf,
     config: Config,
     config_seen: Option<Fingerprint>,
+    /// A newer state of the configuration file, and since when it has been so.
+    config_changing: Option<(Option<Fingerprint>, Instant)>,
     files: BTreeMap<PathBuf, File>,
     plugins: BTreeMap<String, Entry>,
     /// Every library ever opened, by content.
@@ -109,6 +111,7 @@ impl Supervisor {
         Self {
             host,
             config_seen: Fingerprint::of(&config_path),
+            config_changing: None,
             config_path,
             config,
             files: BTreeMap::new(),
@@ -133,24 +136,21 @@ impl Supervisor {
         loop {
             let wait = if self.settling() { POLL } else { IDLE.saturating_sub(last_tick.elapsed()) };
             match events.recv_timeout(wait) {
-                Ok(Event::Plugins) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Event::Config) => self.reload_config(),
+                Ok(Event::Plugins | Event::Config) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
             self.scan(SETTLE);
+            self.look_at_config();
             if last_tick.elapsed() >= IDLE {
                 last_tick = Instant::now();
                 (self.tick)();
-                if Fingerprint::of(&self.config_path) != self.config_seen {
-                    self.reload_config();
-                }
             }
             self.publish();
         }
     }
 
     fn settling(&self) -> bool {
-        self.files.values().any(|file| file.fingerprint != file.examined)
+        self.config_changing.is_some() || self.files.values().any(|file| file.fingerprint != file.examined)
     }
 
     /// Looks at the folder: files that came, changed, or went.
@@ -252,9 +252,7 @@ impl Supervisor {
             ));
         }
         if let Some((metric, owner)) = self.clashing_metric(&library) {
-            return Verdict::Clashes(format!(
-                "its metric {metric} is already provided by the plugin {owner}"
-            ));
+            return Verdict::Clashes(format!("its metric {metric} is already provided by {owner}"));
         }
         // The file may have provided another plugin before.
         let former: Vec<String> = self
@@ -311,7 +309,7 @@ impl Supervisor {
                         .iter()
                         .any(|sampler| sampler.metric.iter().any(|m| m.name == metric.name));
                 if provides {
-                    return Some((metric.name.clone(), other.clone()));
+                    return Some((metric.name.clone(), format!("the plugin {other}")));
                 }
             }
         }
@@ -357,13 +355,28 @@ impl Supervisor {
         }
     }
 
-    /// Reads the configuration again; a faulty one changes nothing.
-    fn reload_config(&mut self) {
+    /// Reads the configuration again once it has changed and settled: whoever
+    /// writes it in place empties it first, and an empty one is valid.
+    fn look_at_config(&mut self) {
         let seen = Fingerprint::of(&self.config_path);
         if seen == self.config_seen {
+            self.config_changing = None;
             return;
         }
-        self.config_seen = seen;
+        match self.config_changing {
+            Some((state, since)) if state == seen => {
+                if since.elapsed() >= SETTLE {
+                    self.config_changing = None;
+                    self.config_seen = seen;
+                    self.reload_config();
+                }
+            }
+            _ => self.config_changing = Some((seen, Instant::now())),
+        }
+    }
+
+    /// Takes over a new configuration; a faulty one changes nothing.
+    fn reload_config(&mut self) {
         let new = match Config::read(&self.config_path) {
             Ok(new) => new,
             Err(error) => {

@@ -43,6 +43,16 @@ impl Table {
         self.word(row, word).load(Ordering::Relaxed)
     }
 
+    /// Adds words of a row, from `word` on, to `sums`.
+    pub fn add_to(&self, sums: &mut [u64], row: usize, word: usize) {
+        assert!(row < self.rows && word + sums.len() <= self.stride, "outside the table");
+        for (offset, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: as in `word`; in bounds by the assertion above.
+            let value = unsafe { &*self.memory.as_ptr().cast::<AtomicU64>().add(row * self.stride + word + offset) };
+            *sum = sum.wrapping_add(value.load(Ordering::Relaxed));
+        }
+    }
+
     pub fn set(&self, row: usize, word: usize, value: u64) {
         self.word(row, word).store(value, Ordering::Release);
     }

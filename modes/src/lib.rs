@@ -19,6 +19,12 @@ pub trait SnapshotSource: Send + Sync {
     ///
     /// When there is none to be had, with the reason.
     fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError>;
+
+    /// The same, if it can be had without waiting for anything: for callers
+    /// that must not block.
+    fn at_once(&self) -> Option<Arc<SnapshotV3>> {
+        None
+    }
 }
 
 /// Why there is no snapshot.

@@ -179,7 +179,8 @@ impl Start<'_> {
                     .any(|p| p.name == hook.name && p.samplers.contains(&sampler.name)),
             };
             if depends && hook.attached.is_empty() {
-                return Err(Missing::Unsupported(hook.reason()));
+                let why = hook.reason();
+                return Err(if hook.is_faulty() { Missing::Failed(why) } else { Missing::Unsupported(why) });
             }
         }
         let (Some(map), Some(field)) = (&metric.map, &metric.field) else {

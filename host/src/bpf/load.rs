@@ -73,6 +73,13 @@ impl Hook {
             .collect::<Vec<_>>()
             .join("; ")
     }
+
+    /// Whether nothing is attached because of the programs, and not because of
+    /// what this kernel lacks.
+    pub fn is_faulty(&self) -> bool {
+        self.attached.is_empty()
+            && self.alternatives.iter().filter_map(|a| a.refused.as_deref()).any(log::blames_program)
+    }
 }
 
 /// A loaded object with its hooks attached. Dropping it detaches them.

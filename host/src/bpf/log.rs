@@ -69,6 +69,17 @@ pub fn reason(said: &[String], program: &str) -> String {
         .collect()
 }
 
+/// Whether a [`reason`] is the verifier's objection to what a program does. A
+/// function the kernel does not have is none; that is also how libbpf marks
+/// what CO-RE found missing.
+pub fn blames_program(reason: &str) -> bool {
+    reason.split_once("verifier: ").is_some_and(|(_, verdict)| {
+        !["invalid func", "unknown func", "<invalid CO-RE relocation>"]
+            .iter()
+            .any(|mark| verdict.contains(mark))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +93,9 @@ mod tests {
         ];
         assert_eq!(culprit(&said).as_deref(), Some("bad"));
         assert_eq!(reason(&said, "bad"), "Permission denied; verifier: R0 !read_ok");
+        assert!(blames_program(&reason(&said, "bad")));
+        assert!(!blames_program("-EINVAL; verifier: invalid func unknown#195896080"));
+        assert!(!blames_program("attach: Operation not permitted"));
     }
 
     #[test]

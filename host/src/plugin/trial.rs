@@ -17,6 +17,9 @@ use super::library::Library;
 /// The hidden command under which the agent's own binary is the child.
 pub const TRIAL_COMMAND: &str = "try-plugin";
 
+/// Standard input by name. Not every Linux has the link in /dev.
+const STDIN: &str = if cfg!(target_os = "linux") { "/proc/self/fd/0" } else { "/dev/fd/0" };
+
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// The child's exit code for a library that can be loaded: one that a library
@@ -87,7 +90,7 @@ pub fn run_trial() -> u8 {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
     }
-    match Library::open_at(Path::new("/dev/fd/0")) {
+    match Library::open_at(Path::new(STDIN)) {
         Ok(_) => ACCEPTED,
         Err(why) => {
             println!("{why}");

@@ -99,14 +99,14 @@ fn root_totals_agree_with_proc_stat() {
     let agent = Agent::start(&["cpu"]);
     let _ = agent.snapshot();
     thread::sleep(Duration::from_millis(150)); // past the sampler's interval
-    let outer_before = proc_stat();
+    let outer_before = (Instant::now(), proc_stat());
     let before = agent.snapshot();
-    let inner_before = proc_stat();
+    let inner_before = (Instant::now(), proc_stat());
     in_child(None, &[], || spin(2_000 * MILLISECOND));
-    let inner_after = proc_stat();
+    let inner_after = (Instant::now(), proc_stat());
     thread::sleep(Duration::from_millis(150));
     let after = agent.snapshot();
-    let outer_after = proc_stat();
+    let outer_after = (Instant::now(), proc_stat());
     let delta = Delta { before, after };
 
     // What the kernel counts exactly, the kernel's own way: strictly in between.
@@ -123,22 +123,26 @@ fn root_totals_agree_with_proc_stat() {
             let value = delta.after.counter("cpu_usage", &[("id", &cpu.to_string()), ("state", state)]);
             // Idle times may step back by a tick when read.
             let slack = 10 * MILLISECOND;
-            let (low, high) = (inner_after[cpu][column], outer_after[cpu][column]);
+            let (low, high) = (inner_after.1[cpu][column], outer_after.1[cpu][column]);
             assert!(
                 value + slack >= low && value <= high + slack,
                 "CPU {cpu} {state}: {value} in {low}..{high}"
             );
         }
     }
-    // What runs is exact here and sampled there; without CONFIG_IRQ_TIME_ACCOUNTING
-    // the interrupts on top of tasks are theirs.
-    let tasks = |stat: &[[u64; 10]]| -> u64 { stat.iter().map(|c| c[0] + c[1] + c[2] + c[5] + c[6]).sum() };
-    let kernel = tasks(&inner_after) - tasks(&inner_before);
-    let outer = tasks(&outer_after) - tasks(&outer_before);
+    // What tasks ran is exact here and a sample there; the time that CPUs were not
+    // idle is exact in both.
+    let idle = |stat: &[[u64; 10]]| -> u64 { stat.iter().map(|c| c[3] + c[4] + c[7]).sum() };
+    let busy = |from: &(Instant, Vec<_>), to: &(Instant, Vec<_>)| {
+        let passed = to.0.duration_since(from.0).as_nanos() as u64 * cpus() as u64;
+        passed.saturating_sub(idle(&to.1) - idle(&from.1))
+    };
+    let (low, high) = (busy(&inner_before, &inner_after), busy(&outer_before, &outer_after));
     let ours: u64 =
         ["user", "nice", "system"].iter().map(|state| delta.counter("cpu_usage", &[("state", state)])).sum();
-    let slack = kernel / 10 + 50 * MILLISECOND;
-    assert!(ours + slack >= kernel && ours <= outer + slack, "{ours} in {kernel}..{outer}");
+    // Interrupts of idle CPUs are no task's.
+    let slack = low / 20 + 50 * MILLISECOND;
+    assert!(ours + slack >= low && ours <= high + slack, "{ours} not in {low}..{high}");
 }
 
 #[test]
@@ -149,8 +153,9 @@ fn root_exited_tasks_leave_their_run_time() {
         (0..7).map(|_| in_child(Some(&group), &[], || spin(30 * MILLISECOND))).sum()
     });
     let exited = delta.counter("cgroup_cpu_usage_exited_tasks", &[("name", &group.name)]);
-    // Both over the tasks' whole lives, before they joined the cgroup included.
-    assert_near("against getrusage", exited, used, 7 * MILLISECOND);
+    // Both over the tasks' whole lives, before they joined the cgroup included; but
+    // getrusage stops when the parent is told, a few steps before the very end.
+    assert!(exited + MILLISECOND >= used && exited <= used + used / 10, "{exited} {used}");
     assert!(delta.counter("cpu_usage_exited_tasks", &[]) >= exited);
 }
 

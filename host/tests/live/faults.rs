@@ -68,10 +68,8 @@ impl Stage {
 
     /// A good plugin in place of the faulty one: nothing stuck.
     fn recovers(&self) {
-        put(&bad(""), &self.file());
-        self.agent.wait_until("a good file after the bad one", SOON, |agent| {
-            agent.plugin_state("bad") == "running"
-        });
+        self.install("");
+        self.expect("bad", "running", "");
         let snapshot = self.agent.snapshot();
         let before = snapshot.counter("bad_refreshes", &[]);
         assert!(self.agent.snapshot().counter("bad_refreshes", &[]) > before);
@@ -280,10 +278,9 @@ fn root_what_the_verifier_refuses_degrades_its_sampler() {
     let stage = Stage::new();
     stage.install("refused program");
     stage.expect("bad", "degraded", "bad_refused: ");
-    let refused = stage.agent.sampler("bad_refused");
-    assert!(matches!(refused["state"].as_str(), Some("failed" | "unsupported")), "{refused:#}");
-    let why = text(&refused["reason"]);
-    assert!(why.contains("refused: ") && why.contains("map_value_or_null"), "the verifier's words: {why}");
+    assert_eq!(stage.agent.state("bad_refused"), "failed");
+    let why = text(&stage.agent.sampler("bad_refused")["reason"]);
+    assert!(why.contains("verifier: R0 invalid mem access 'map_value_or_null'"), "{why}");
     assert_eq!(stage.agent.state("bad_good"), "running");
     assert_eq!(stage.agent.state("bad_values"), "running");
     assert!(!stage.agent.snapshot().has("bad_refused"));
@@ -396,16 +393,7 @@ fn root_deleted_while_running() {
 #[test]
 fn root_replaced_a_hundred_times_without_a_leak() {
     let stage = Stage::new();
-    let replace = |round: u32| {
-        put(&bad(&format!("round {round}")), &stage.file());
-        let description = format!("Misbehaves: round {round}");
-        let generation = u64::from(round) + 1;
-        stage.agent.wait_until(&description, SOON, |agent| {
-            agent
-                .plugin("bad")
-                .is_some_and(|plugin| plugin["generation"] == generation && plugin["state"] == "running")
-        });
-    };
+    let replace = |round: u32| stage.install(&format!("round {round}"));
     // The first few fill caches: of the allocator, of the loader.
     (0..5).for_each(replace);
     let _ = stage.agent.snapshot();
@@ -414,8 +402,9 @@ fn root_replaced_a_hundred_times_without_a_leak() {
     let _ = stage.agent.snapshot();
     let after = Footprint::of(&stage.agent);
 
-    let counts = |of: &Footprint| (of.threads, of.programs.len(), of.maps.len(), of.links.len(), of.mapped);
-    assert_eq!(counts(&after), counts(&before));
+    let counts = |of: &Footprint| (of.programs.len(), of.maps.len(), of.links.len(), of.mapped);
+    assert_eq!(counts(&after), counts(&before), "{before:?}\n{after:?}");
+    assert!(after.threads <= before.threads, "{before:?}\n{after:?}");
     assert!(after.descriptors <= before.descriptors + 3, "{before:?}\n{after:?}");
     // Code is never unmapped: the file of each generation stays, and some data.
     assert!(after.private < before.private + 10_000, "{before:?}\n{after:?}");

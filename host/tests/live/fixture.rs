@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Snapshot};
 use crate::scheduler::worker::{Cgroup, Worker};
 
 /// Within this time the agent has taken in a change of its files.
@@ -58,16 +58,22 @@ pub struct Bystander {
 impl Bystander {
     pub const PLUGIN: &'static str = "syscall";
     const METRIC: &'static str = "cgroup_syscall";
+    /// The calls that a check makes.
+    pub const CALLS: u64 = 997;
 
     pub fn new(agent: &Agent) -> Self {
         Self { cgroup: Cgroup::new(agent, Self::METRIC) }
     }
 
+    /// The calls of all checks so far.
+    pub fn calls(&self, snapshot: &Snapshot) -> u64 {
+        snapshot.counter(Self::METRIC, &self.cgroup.with("op", "query"))
+    }
+
     /// Makes a known number of calls and finds exactly these counted.
     pub fn check(&self, agent: &Agent) {
-        const CALLS: u64 = 997;
         let mut worker = Worker::new(&self.cgroup, || {
-            for _ in 0..CALLS {
+            for _ in 0..Self::CALLS {
                 // SAFETY: getppid has no preconditions.
                 unsafe { libc::syscall(libc::SYS_getppid) };
             }
@@ -78,7 +84,7 @@ impl Bystander {
             worker.report();
         });
         worker.end();
-        assert_eq!(delta.counter(Self::METRIC, &self.cgroup.with("op", "query")), CALLS);
+        assert_eq!(delta.counter(Self::METRIC, &self.cgroup.with("op", "query")), Self::CALLS);
         assert_eq!(agent.plugin_state(Self::PLUGIN), "running", "{}", agent.log());
     }
 }

@@ -58,19 +58,6 @@ struct {
 	__type(value, struct in_flight);
 } in_flight SEC(".maps");
 
-/*
- * As histogram_add(), with an index that kernels before 6.2 can follow: their
- * verifier forgets a bound that was checked on a 32-bit copy of a register.
- */
-static __always_inline void count(u64 *buckets, u64 value)
-{
-	u64 i = histogram_bucket(value);
-
-	barrier_var(i);
-	if (i < HISTOGRAM_BUCKETS)
-		add(&buckets[i], 1);
-}
-
 /* The field of a request by the means that the kind of program has. */
 #define READ(trusted, pointer, field) ((trusted) ? (pointer)->field : BPF_CORE_READ(pointer, field))
 
@@ -206,12 +193,12 @@ static __always_inline void count_latency(struct totals *row, u64 op, struct req
 	}
 	if (enabled_blockio_latency) {
 		now = bpf_ktime_get_ns();
-		count(row->latency[op], now > issued ? now - issued : 0);
+		histogram_add(row->latency[op], now > issued ? now - issued : 0);
 	}
 	if (enabled_blockio_queue_latency) {
 		made = READ(trusted, rq, start_time_ns);
 		if (made) /* 0 where the queue keeps no statistics (iostats) */
-			count(row->queue_latency[op], issued > made ? issued - made : 0);
+			histogram_add(row->queue_latency[op], issued > made ? issued - made : 0);
 	}
 }
 
@@ -242,7 +229,7 @@ static __always_inline int on_complete(struct request *rq, int error, u32 bytes,
 			add(&row->bytes[op], bytes);
 		if (whole) {
 			add(&row->operations[op], 1);
-			count(row->size[op], bytes);
+			histogram_add(row->size[op], bytes);
 		}
 	}
 	if (whole && (enabled_blockio_latency || enabled_blockio_queue_latency))

@@ -38,6 +38,8 @@ static __always_inline int on_state(struct sock *sk, u32 old, u32 new, bool trus
 {
 	struct totals *row = row_at(totals, bank());
 
+	if (old == new) /* close() after shutdown() */
+		return 0;
 	/* SCTP and, since 5.8, MPTCP sockets have states as well. */
 	if (!row || READ(trusted, sk, sk_protocol) != IPPROTO_TCP)
 		return 0;

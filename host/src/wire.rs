@@ -1,0 +1,259 @@
+//! Snapshots as msgpack: the bytes that `Snapshot::to_msgpack` would make.
+//!
+//! Most of a snapshot is histogram buckets that are zero, and descriptions
+//! that were sent before. serde takes each as it comes; here runs of zeros are
+//! copied, and descriptions are encoded once.
+
+use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
+
+use metriken_exposition::{GroupSnapshot, Snapshot, SnapshotV3};
+
+type Hash = (u64, u64);
+
+/// Encodes snapshots; remembers the schemas it encoded.
+#[derive(Default)]
+pub struct Encoder {
+    schemas: HashMap<Hash, Vec<u8>>,
+    /// The configuration that the last histogram had, encoded.
+    config: Option<(histogram::Config, Vec<u8>)>,
+    /// The last body was this long.
+    length: usize,
+}
+
+impl Encoder {
+    /// Encodes a snapshot, without the schemas that are in `held`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the encoder for schemas, which has no reason to fail.
+    pub fn encode(&mut self, snapshot: &SnapshotV3, held: &[Hash]) -> Result<Vec<u8>, String> {
+        let mut out = Vec::with_capacity(self.length + 1024);
+        array(&mut out, 4);
+        let since = snapshot.systemtime.duration_since(UNIX_EPOCH).unwrap_or_default();
+        for duration in [since, snapshot.duration] {
+            array(&mut out, 2);
+            uint(&mut out, duration.as_secs());
+            uint(&mut out, duration.subsec_nanos().into());
+        }
+        head(&mut out, snapshot.metadata.len(), 0x80, 0xde);
+        for (key, value) in &snapshot.metadata {
+            string(&mut out, key);
+            string(&mut out, value);
+        }
+        array(&mut out, snapshot.groups.len());
+        for group in &snapshot.groups {
+            self.group(&mut out, group, held)?;
+        }
+        if self.schemas.len() > snapshot.groups.len() {
+            self.schemas.retain(|hash, _| snapshot.groups.iter().any(|group| group.schema_hash == *hash));
+        }
+        self.length = out.len();
+        Ok(out)
+    }
+
+    fn group(&mut self, out: &mut Vec<u8>, group: &GroupSnapshot, held: &[Hash]) -> Result<(), String> {
+        array(out, 7);
+        string(out, &group.name);
+        array(out, 2);
+        uint(out, group.schema_hash.0);
+        uint(out, group.schema_hash.1);
+        match &group.schema {
+            Some(schema) if !held.contains(&group.schema_hash) => {
+                if !self.schemas.contains_key(&group.schema_hash) {
+                    let bytes = Snapshot::to_msgpack(schema).map_err(|error| error.to_string())?;
+                    self.schemas.insert(group.schema_hash, bytes);
+                }
+                out.extend_from_slice(&self.schemas[&group.schema_hash]);
+            }
+            _ => out.push(NIL),
+        }
+        // The agent's groups have no window.
+        out.push(NIL);
+        array(out, group.counters.len());
+        for value in &group.counters {
+            optional(out, *value, uint);
+        }
+        array(out, group.gauges.len());
+        for value in &group.gauges {
+            optional(out, *value, int);
+        }
+        array(out, group.histograms.len());
+        for histogram in &group.histograms {
+            match histogram {
+                Some(histogram) => self.histogram(out, histogram)?,
+                None => out.push(NIL),
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, out: &mut Vec<u8>, histogram: &histogram::Histogram) -> Result<(), String> {
+        array(out, 2);
+        let config = histogram.config();
+        match &self.config {
+            Some((known, bytes)) if *known == config => out.extend_from_slice(bytes),
+            _ => {
+                let bytes = Snapshot::to_msgpack(&config).map_err(|error| error.to_string())?;
+                out.extend_from_slice(&bytes);
+                self.config = Some((config, bytes));
+            }
+        }
+        let buckets = histogram.as_slice();
+        array(out, buckets.len());
+        for eight in buckets.chunks(8) {
+            if eight.iter().fold(0, |all, bucket| all | bucket) == 0 {
+                out.extend_from_slice(&[0; 8][..eight.len()]);
+            } else {
+                eight.iter().for_each(|&bucket| uint(out, bucket));
+            }
+        }
+        Ok(())
+    }
+}
+
+const NIL: u8 = 0xc0;
+
+fn optional<T>(out: &mut Vec<u8>, value: Option<T>, write: impl Fn(&mut Vec<u8>, T)) {
+    match value {
+        Some(value) => write(out, value),
+        None => out.push(NIL),
+    }
+}
+
+fn array(out: &mut Vec<u8>, length: usize) {
+    head(out, length, 0x90, 0xdc);
+}
+
+/// The head of an array or map: in one byte, or with two or four for the length.
+fn head(out: &mut Vec<u8>, length: usize, short: u8, long: u8) {
+    match length {
+        0..16 => out.push(short | length as u8),
+        16..0x1_0000 => {
+            out.push(long);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(long + 1);
+            out.extend_from_slice(&(length as u32).to_be_bytes());
+        }
+    }
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    match text.len() {
+        length @ 0..32 => out.push(0xa0 | length as u8),
+        length @ 32..0x100 => out.extend_from_slice(&[0xd9, length as u8]),
+        length @ 0x100..0x1_0000 => {
+            out.push(0xda);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            out.push(0xdb);
+            out.extend_from_slice(&(length as u32).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn uint(out: &mut Vec<u8>, value: u64) {
+    match value {
+        0..0x80 => out.push(value as u8),
+        0x80..0x100 => out.extend_from_slice(&[0xcc, value as u8]),
+        0x100..0x1_0000 => {
+            out.push(0xcd);
+            out.extend_from_slice(&(value as u16).to_be_bytes());
+        }
+        0x1_0000..0x1_0000_0000 => {
+            out.push(0xce);
+            out.extend_from_slice(&(value as u32).to_be_bytes());
+        }
+        _ => {
+            out.push(0xcf);
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+    }
+}
+
+fn int(out: &mut Vec<u8>, value: i64) {
+    if let Ok(value) = u64::try_from(value) {
+        return uint(out, value);
+    }
+    match value {
+        -0x20.. => out.push(value as u8),
+        -0x80.. => out.extend_from_slice(&[0xd0, value as u8]),
+        -0x8000.. => {
+            out.push(0xd1);
+            out.extend_from_slice(&(value as i16).to_be_bytes());
+        }
+        -0x8000_0000.. => {
+            out.push(0xd2);
+            out.extend_from_slice(&(value as i32).to_be_bytes());
+        }
+        _ => {
+            out.push(0xd3);
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use metriken_exposition::{GroupSchema, MetricDesc};
+
+    /// Values on both sides of every change of width.
+    fn edges() -> Vec<u64> {
+        let powers = [0, 5, 7, 8, 15, 16, 31, 32, 62, 63].map(|power| 1u64 << power);
+        powers.iter().flat_map(|&edge| [edge - 1, edge, edge + 1]).chain([u64::MAX]).collect()
+    }
+
+    fn snapshot() -> SnapshotV3 {
+        let mut buckets = vec![0u64; 496];
+        for (index, edge) in edges().into_iter().enumerate() {
+            buckets[index * 13] = edge;
+        }
+        let describe = |name: String| MetricDesc { name, metadata: [("a".into(), "b".into())].into() };
+        let schema = GroupSchema { counters: (0..70).map(|n| describe("c".repeat(n * 5))).collect(), ..Default::default() };
+        let gauges = edges().into_iter().map(|edge| edge as i64).flat_map(|v| [Some(v), Some(v.wrapping_neg()), None]);
+        let group = GroupSnapshot {
+            name: "n".repeat(300),
+            schema_hash: schema.hash(),
+            schema: Some(Arc::new(schema)),
+            window: None,
+            counters: edges().into_iter().map(Some).chain([None]).collect(),
+            gauges: gauges.collect(),
+            histograms: vec![histogram::Histogram::from_buckets(3, 64, buckets).ok(), None],
+            gauge_histograms: Vec::new(),
+        };
+        SnapshotV3 {
+            systemtime: UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789),
+            duration: Duration::from_micros(77),
+            metadata: (0..20).map(|n| (n.to_string(), "v".repeat(n * 4))).collect(),
+            groups: vec![group.clone(), GroupSnapshot { name: String::new(), gauges: Vec::new(), ..group }],
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_serde() {
+        let snapshot = snapshot();
+        let expected = Snapshot::to_msgpack(&Snapshot::V3(snapshot.clone())).unwrap();
+        let mut encoder = Encoder::default();
+        assert!(encoder.encode(&snapshot, &[]).unwrap() == expected);
+        assert!(encoder.encode(&snapshot, &[]).unwrap() == expected, "with what was remembered");
+    }
+
+    #[test]
+    fn schemas_that_are_held_are_left_out() {
+        let mut snapshot = snapshot();
+        let held = [snapshot.groups[0].schema_hash];
+        let bytes = Encoder::default().encode(&snapshot, &held).unwrap();
+        for group in &mut snapshot.groups {
+            group.schema = None;
+        }
+        assert!(bytes == Snapshot::to_msgpack(&Snapshot::V3(snapshot)).unwrap());
+    }
+}
