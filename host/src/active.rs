@@ -125,10 +125,11 @@ impl Active {
             .collect()
     }
 
-    /// Ends everything but the maps, for a successor to go on with.
-    pub fn stop(mut self) -> Kept {
+    /// Ends everything but the tables that metrics are read from, for a
+    /// successor of the same library to go on with.
+    pub fn stop(mut self, manifest: &Manifest) -> Kept {
         #[cfg(ebpf)]
-        let kept = Kept { maps: self.object.as_ref().map(bpf::Object::maps) };
+        let kept = Kept { maps: self.object.as_ref().map(|object| object.maps(manifest)) };
         #[cfg(not(ebpf))]
         let kept = Kept::default();
         self.end();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ use crate::collector::Collector;
 use crate::config::Config;
 use crate::http::{self, Agent};
 use crate::metric::{Cpus, Registered};
-use crate::supervisor::{Board, Event, Supervisor};
 use crate::own;
+use crate::supervisor::{Board, Event, Supervisor};
 
 /// Runs the agent until a signal ends it.
 pub fn run(config_path: &Path) -> Result<ExitCode> {

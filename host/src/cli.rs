@@ -57,9 +57,6 @@ pub enum Command {
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  rezolus completions bash > /etc/bash_completion.d/rezolus")]
     Completions { shell: Shell },
-    /// Load the plugin on standard input, to see whether that goes well
-    #[command(name = crate::plugin::TRIAL_COMMAND, hide = true)]
-    TryPlugin,
 }
 
 #[derive(Args, Debug)]

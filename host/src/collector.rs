@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,12 +87,11 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     done: Condvar,
-    /// For the set of metrics of a generation.
-    builder: Mutex<(u64, Builder)>,
+    /// For the metrics that are registered now.
+    builder: Mutex<Option<Builder>>,
     /// Held for reading while a snapshot is read, for writing while metrics
     /// come and go.
     registry: RwLock<()>,
-    registry_generation: AtomicU64,
     prelude: Prelude,
     ttl: RwLock<Duration>,
 }
@@ -111,7 +109,6 @@ impl Collector {
             done: Condvar::new(),
             builder: Mutex::default(),
             registry: RwLock::default(),
-            registry_generation: AtomicU64::new(1),
             prelude: Box::new(prelude),
             ttl: RwLock::new(ttl),
         });
@@ -143,7 +140,8 @@ impl Collector {
     /// Changes the registry: no snapshot is read meanwhile.
     pub fn change_registry<T>(&self, change: impl FnOnce() -> T) -> T {
         let _writing = self.0.registry.write();
-        self.0.registry_generation.fetch_add(1, Ordering::AcqRel);
+        // It would keep the tables of what goes.
+        *self.0.builder.lock() = None;
         self.0.state.lock().taken = None;
         change()
     }
@@ -210,7 +208,10 @@ impl SnapshotSource for Collector {
             {
                 return Some(latest.clone());
             }
-            if state.stop || state.answered < state.asked || state.sources.values().any(|source| source.due(now)) {
+            if state.stop
+                || state.answered < state.asked
+                || state.sources.values().any(|source| source.due(now))
+            {
                 return None;
             }
         }
@@ -303,11 +304,7 @@ fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
 
 fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
     let _reading = shared.registry.read();
-    let generation = shared.registry_generation.load(Ordering::Acquire);
     let mut builder = shared.builder.lock();
-    if builder.0 != generation {
-        *builder = (generation, Builder::default());
-    }
     let stamp = Stamp::now();
     let metadata = [
         ("source", "rezolus".to_string()),
@@ -322,7 +319,7 @@ fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
     ];
     SnapshotV3 {
         systemtime: stamp.systemtime(),
-        groups: builder.1.groups(),
+        groups: builder.get_or_insert_with(Builder::new).groups(),
         duration: started.elapsed(),
         metadata: metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
     }

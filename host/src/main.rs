@@ -32,7 +32,14 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Not for people: neither in the help nor completed.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == plugin::TRIAL_OPTION) {
+        return ExitCode::from(plugin::run_trial());
+    }
     let cli = Cli::parse();
+    if cli.command.is_some() {
+        end_with_the_reader();
+    }
     let result = match cli.command {
         Some(Command::Status(options)) => report::run(&options),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
@@ -41,7 +48,6 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "rezolus", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::TryPlugin) => return ExitCode::from(plugin::run_trial()),
         None => match cli.config {
             Some(path) => agent::run(&path),
             None => {
@@ -55,6 +61,14 @@ fn main() -> ExitCode {
         eprintln!("rezolus: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Lets a command end quietly when nobody reads its output any more, as in
+/// `rezolus status | head`. The agent must not: a client that hangs up is no
+/// reason to end.
+fn end_with_the_reader() {
+    // SAFETY: the default disposition, before there are other threads.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 fn check_config(path: &std::path::Path) -> anyhow::Result<ExitCode> {

@@ -73,14 +73,18 @@ pub struct Sum {
     pub kind: Kind,
 }
 
+/// The sum of a word over the rows of a table.
+pub fn sum(table: &Table, word: usize) -> u64 {
+    (0..table.rows()).fold(0u64, |sum, row| sum.wrapping_add(table.get(row, word)))
+}
+
 impl Metric for Sum {
     fn as_any(&self) -> Option<&dyn Any> {
         Some(self)
     }
 
     fn value(&self) -> Option<Value<'_>> {
-        let sum =
-            (0..self.table.rows()).fold(0u64, |sum, row| sum.wrapping_add(self.table.get(row, self.word)));
+        let sum = sum(&self.table, self.word);
         Some(match self.kind {
             Kind::Gauge => Value::Gauge(sum as i64),
             _ => Value::Counter(sum),
@@ -94,17 +98,22 @@ pub struct Histogram {
     pub word: usize,
 }
 
+/// A histogram that starts at a word, summed over the rows of a table.
+pub fn load(table: &Table, word: usize) -> Option<histogram::Histogram> {
+    let mut buckets = vec![0u64; BUCKETS];
+    for row in 0..table.rows() {
+        table.add_to(&mut buckets, row, word);
+    }
+    histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
+}
+
 impl HistogramMetric for Histogram {
     fn config(&self) -> histogram::Config {
         histogram::Config::new(GROUPING_POWER, MAX_VALUE_POWER).expect("3/64 is a valid configuration")
     }
 
     fn load(&self) -> Option<histogram::Histogram> {
-        let mut buckets = vec![0u64; BUCKETS];
-        for row in 0..self.table.rows() {
-            self.table.add_to(&mut buckets, row, self.word);
-        }
-        histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
+        load(&self.table, self.word)
     }
 }
 
@@ -172,39 +181,32 @@ pub trait Members: Send + Sync + 'static {
 
 /// [`Members`] as a metric.
 pub struct Group {
-    members: Box<dyn Members>,
-    kind: Kind,
+    pub members: Arc<dyn Members>,
+    pub kind: Kind,
 }
 
 impl Group {
     pub fn new(kind: Kind, members: impl Members) -> Self {
-        Self { members: Box::new(members), kind }
+        Self { members: Arc::new(members), kind }
     }
+}
 
-    /// The labels of a member.
-    pub fn labels(&self, index: usize) -> Labels {
-        let mut found = None;
-        self.members.with_labels(index, &mut |labels| found = labels.cloned());
-        found.unwrap_or_default()
-    }
-
-    /// What tells the member apart from its siblings: its label `id`.
-    pub fn member_id(&self, index: usize) -> String {
-        let mut id = String::new();
-        self.members.with_labels(index, &mut |labels| {
-            if let Some(labels) = labels {
-                id = match labels.get("id") {
-                    Some(id) => id.clone(),
-                    None => {
-                        let mut values: Vec<_> = labels.iter().collect();
-                        values.sort_unstable();
-                        values.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>().join("/")
-                    }
-                };
-            }
-        });
-        id
-    }
+/// What tells a member apart from its siblings: its label `id`.
+pub fn member_id(members: &dyn Members, index: usize) -> String {
+    let mut id = String::new();
+    members.with_labels(index, &mut |labels| {
+        if let Some(labels) = labels {
+            id = match labels.get("id") {
+                Some(id) => id.clone(),
+                None => {
+                    let mut values: Vec<_> = labels.iter().collect();
+                    values.sort_unstable();
+                    values.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>().join("/")
+                }
+            };
+        }
+    });
+    id
 }
 
 impl Metric for Group {

@@ -7,4 +7,4 @@ mod trial;
 
 pub use file::{check, check_folder};
 pub use library::{Library, Sampler};
-pub use trial::{TRIAL_COMMAND, run_trial, try_out};
+pub use trial::{TRIAL_OPTION, run_trial, try_out};

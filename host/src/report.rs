@@ -109,15 +109,14 @@ impl Widths {
 }
 
 fn block(out: &mut String, plugin: &Plugin, wide: &Widths, colour: bool) {
-    let generation = match plugin.generation {
+    let loaded = match plugin.generation {
         0 => String::new(),
-        n => format!(", generation {n}"),
+        n => format!(" {}, generation {n}", plugin.version),
     };
     let _ = writeln!(
         out,
-        "\n{} {}{generation}  {}  {}",
+        "\n{}{loaded}  {}  {}",
         plugin.name,
-        plugin.version,
         state(plugin.state, colour),
         plugin.file.display()
     );
@@ -137,15 +136,15 @@ fn lines(out: &mut String, sampler: &Sampler, wide: &Widths, colour: bool) {
     }
     let padding = " ".repeat(11 - sampler.state.as_str().len());
     let metrics = if sampler.metrics > 0 { sampler.metrics.to_string() } else { "-".into() };
-    let _ = write!(
-        out,
-        "  {:<w$}  {}{padding} {metrics:>3}  ",
+    let indent = " ".repeat(2 + wide.sampler + 2 + 11 + 1 + 3 + 2);
+    let line = format!(
+        "  {:<w$}  {}{padding} {metrics:>3}  {}",
         sampler.name,
         state(sampler.state, colour),
+        sources.join(&format!("\n{indent}")),
         w = wide.sampler
     );
-    let indent = " ".repeat(2 + wide.sampler + 2 + 11 + 1 + 3 + 2);
-    let _ = writeln!(out, "{}", sources.join(&format!("\n{indent}")).trim_end());
+    let _ = writeln!(out, "{}", line.trim_end());
     if let Some(reason) = &sampler.reason {
         let _ = writeln!(out, "    {reason}");
     }
@@ -164,6 +163,7 @@ fn source(program: &Program, sampler: State, wide: &Widths) -> String {
             let _ = write!(line, "  {rate:>9.0}/s");
         }
     }
+    line.truncate(line.trim_end().len());
     line
 }
 

@@ -3,79 +3,124 @@
 //! metriken-exposition has a builder for this. It asks every metric for its
 //! metadata at every snapshot, which costs several times what reading the
 //! numbers does, and orders members by address, so that schemas differ from
-//! one start to the next. This one remembers who belongs where for as long as
+//! one start to the next. This one notes where the numbers are, for as long as
 //! the set of metrics is the same, and orders members by column.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use metriken::{MetricEntry, Value};
+use metriken::MetricEntry;
 use metriken_exposition::{GroupSchema, GroupSnapshot, MetricDesc};
+use rezolus_plugin_api::manifest::Kind;
 
-use crate::metric::{Column, Group};
+use crate::metric::{self, Column, GROUPING_POWER, Group, MAX_VALUE_POWER, Members, Slot};
+use crate::table::Table;
 
 /// Builds the groups of snapshots, for one set of registered metrics.
-#[derive(Default)]
 pub struct Builder {
     groups: Vec<Planned>,
-    /// How many metrics there were when `groups` was made.
-    metrics: usize,
     indices: Vec<usize>,
 }
 
 /// One sampler's group.
 struct Planned {
     name: String,
-    /// Positions in the registry, by column.
-    members: Vec<usize>,
+    /// Where the numbers are: together in memory, so that reading them touches
+    /// little else. By column.
+    sources: Vec<Source>,
+    /// What each of them is, without the labels of members.
+    described: Vec<MetricDesc>,
     /// Of what, and how labelled, `schema` speaks; 0 before it was made.
     identity: u64,
     schema: Arc<GroupSchema>,
     hash: (u64, u64),
 }
 
+/// Where the numbers of a metric are.
+enum Source {
+    Sum(Arc<Table>, usize, Kind),
+    Histogram(Arc<Table>, usize),
+    Slot(Arc<Slot>, Kind),
+    Members(Arc<dyn Members>, Kind),
+}
+
 impl Builder {
-    /// Reads every metric. Nothing may be registered or dropped meanwhile; a
-    /// builder serves until that happens.
-    pub fn groups(&mut self) -> Vec<GroupSnapshot> {
+    /// Notes what is registered now. Serves until that changes; keeps tables
+    /// alive until then.
+    pub fn new() -> Self {
         let registry = metriken::metrics();
-        let metrics: Vec<&MetricEntry> = registry.iter().collect();
-        if self.metrics != metrics.len() {
-            *self = Self { groups: plan(&metrics), metrics: metrics.len(), indices: Vec::new() };
+        let mut samplers: BTreeMap<&str, Vec<(MetricDesc, Source)>> = BTreeMap::new();
+        for metric in &registry {
+            if let Some(sampler) = metric.metadata().get("sampler")
+                && let Some(source) = source(metric)
+            {
+                samplers.entry(sampler).or_default().push((describe(metric, &source), source));
+            }
         }
+        let planned = |(sampler, mut members): (&str, Vec<(MetricDesc, Source)>)| {
+            members.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+            let (described, sources) = members.into_iter().unzip();
+            Planned {
+                name: format!("{sampler}/main"),
+                sources,
+                described,
+                identity: 0,
+                schema: Arc::default(),
+                hash: GroupSchema::default().hash(),
+            }
+        };
+        Self { groups: samplers.into_iter().map(planned).collect(), indices: Vec::new() }
+    }
+
+    /// Reads every metric.
+    pub fn groups(&mut self) -> Vec<GroupSnapshot> {
         let indices = &mut self.indices;
-        self.groups.iter_mut().filter_map(|planned| planned.read(&metrics, indices)).collect()
+        self.groups.iter_mut().filter_map(|planned| planned.read(indices)).collect()
     }
 }
 
-/// Sorts the metrics of samplers into groups.
-fn plan(metrics: &[&MetricEntry]) -> Vec<Planned> {
-    let mut samplers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (position, metric) in metrics.iter().enumerate() {
-        if let Some(sampler) = metric.metadata().get("sampler") {
-            samplers.entry(sampler).or_default().push(position);
-        }
+fn source(metric: &MetricEntry) -> Option<Source> {
+    let any = metric.metric().as_any()?;
+    if let Some(metric::Sum { table, word, kind }) = any.downcast_ref() {
+        Some(Source::Sum(table.clone(), *word, *kind))
+    } else if let Some(metric::Histogram { table, word }) = any.downcast_ref() {
+        Some(Source::Histogram(table.clone(), *word))
+    } else if let Some(metric::SlotMetric { slot, kind }) = any.downcast_ref() {
+        Some(Source::Slot(slot.clone(), *kind))
+    } else {
+        let group = any.downcast_ref::<Group>()?;
+        Some(Source::Members(group.members.clone(), group.kind))
     }
-    let planned = |(sampler, mut members): (&str, Vec<usize>)| {
-        members.sort_by_cached_key(|&position| column(metrics[position]));
-        Planned {
-            name: format!("{sampler}/main"),
-            members,
-            identity: 0,
-            schema: Arc::default(),
-            hash: GroupSchema::default().hash(),
-        }
-    };
-    samplers.into_iter().map(planned).collect()
 }
 
-fn column(metric: &MetricEntry) -> String {
-    metric.request_ref::<Column>().map_or_else(|| metric.name().to_string(), |column| column.0.clone())
+/// The metric's name, labels and what else describes it.
+fn describe(metric: &MetricEntry, source: &Source) -> MetricDesc {
+    let mut metadata = BTreeMap::from([("metric".to_string(), metric.name().to_string())]);
+    metadata.extend(metric.metadata().iter().map(|(key, value)| (key.to_string(), value.to_string())));
+    if let Source::Histogram(..) = source {
+        metadata.insert("grouping_power".to_string(), GROUPING_POWER.to_string());
+        metadata.insert("max_value_power".to_string(), MAX_VALUE_POWER.to_string());
+    }
+    let column = metric.request_ref::<Column>().map(|column| column.0.clone());
+    MetricDesc { name: column.unwrap_or_else(|| metric.name().to_string()), metadata }
+}
+
+/// A member of a group of series.
+fn describe_member(metric: &MetricDesc, members: &dyn Members, index: usize) -> MetricDesc {
+    let mut described = metric.clone();
+    described.metadata.insert("id".to_string(), index.to_string());
+    members.with_labels(index, &mut |labels| {
+        described
+            .metadata
+            .extend(labels.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+    });
+    described.name = format!("{}#{}", metric.name, metric::member_id(members, index));
+    described
 }
 
 impl Planned {
     /// The group with its current numbers; None if it has no members.
-    fn read(&mut self, metrics: &[&MetricEntry], indices: &mut Vec<usize>) -> Option<GroupSnapshot> {
+    fn read(&mut self, indices: &mut Vec<usize>) -> Option<GroupSnapshot> {
         let mut group = GroupSnapshot {
             name: String::new(),
             schema_hash: self.hash,
@@ -86,14 +131,14 @@ impl Planned {
             histograms: Vec::with_capacity(self.schema.histograms.len()),
             gauge_histograms: Vec::new(),
         };
-        if self.fill(metrics, indices, &mut group, None) != self.identity {
+        if self.fill(indices, &mut group, None) != self.identity {
             // Members came, went or were renamed. Numbers are read again along
             // with the descriptions, so that the two agree.
             let mut schema = GroupSchema::default();
             group.counters.clear();
             group.gauges.clear();
             group.histograms.clear();
-            self.identity = self.fill(metrics, indices, &mut group, Some(&mut schema));
+            self.identity = self.fill(indices, &mut group, Some(&mut schema));
             self.hash = schema.hash();
             self.schema = Arc::new(schema);
         }
@@ -110,92 +155,63 @@ impl Planned {
     /// Returns what tells one membership from another.
     fn fill(
         &self,
-        metrics: &[&MetricEntry],
         indices: &mut Vec<usize>,
         group: &mut GroupSnapshot,
         mut schema: Option<&mut GroupSchema>,
     ) -> u64 {
         let mut identity = Identity::default();
-        for &position in &self.members {
-            let metric = metrics[position];
-            let Some(value) = metric.value() else { continue };
-            identity.add(position as u64);
-            match value {
-                Value::Counter(value) => {
-                    group.counters.push(Some(value));
+        for (position, source) in self.sources.iter().enumerate() {
+            let single = match source {
+                Source::Sum(table, word, kind) => Some((metric::sum(table, *word), *kind)),
+                Source::Slot(slot, kind) => slot.get().map(|value| (value, *kind)),
+                Source::Histogram(table, word) => {
+                    group.histograms.push(metric::load(table, *word));
                     if let Some(schema) = &mut schema {
-                        schema.counters.push(describe(metric, &[]));
+                        schema.histograms.push(self.described[position].clone());
                     }
+                    None
                 }
-                Value::Gauge(value) => {
-                    group.gauges.push(Some(value));
-                    if let Some(schema) = &mut schema {
-                        schema.gauges.push(describe(metric, &[]));
-                    }
-                }
-                Value::Histogram(histogram) => {
-                    group.histograms.push(histogram.load());
-                    if let Some(schema) = &mut schema {
-                        let config = histogram.config();
-                        let powers = [
-                            ("grouping_power", config.grouping_power().to_string()),
-                            ("max_value_power", config.max_value_power().to_string()),
-                        ];
-                        schema.histograms.push(describe(metric, &powers));
-                    }
-                }
-                Value::CounterGroup(members) => {
+                Source::Members(members, kind) => {
                     // The version first: labels that change after this make
                     // the next snapshot describe them again.
-                    identity.add(members.metadata_version());
+                    identity.add(members.version());
                     indices.clear();
-                    members.for_each_metadata(&mut |index, _| indices.push(index));
+                    members.for_each(&mut |index, _| indices.push(index));
                     for &index in indices.iter() {
                         identity.add(index as u64);
-                        group.counters.push(members.counter_value(index));
+                        push(group, *kind, members.value(index));
                         if let Some(schema) = &mut schema {
-                            schema.counters.push(describe_member(metric, index));
+                            let described = describe_member(&self.described[position], &**members, index);
+                            list(schema, *kind).push(described);
                         }
                     }
+                    None
                 }
-                Value::GaugeGroup(members) => {
-                    identity.add(members.metadata_version());
-                    indices.clear();
-                    members.for_each_metadata(&mut |index, _| indices.push(index));
-                    for &index in indices.iter() {
-                        identity.add(index as u64);
-                        group.gauges.push(members.gauge_value(index));
-                        if let Some(schema) = &mut schema {
-                            schema.gauges.push(describe_member(metric, index));
-                        }
-                    }
+            };
+            if let Some((value, kind)) = single {
+                identity.add(position as u64);
+                push(group, kind, Some(value));
+                if let Some(schema) = &mut schema {
+                    list(schema, kind).push(self.described[position].clone());
                 }
-                // The host registers no other kinds.
-                _ => {}
             }
         }
         identity.0
     }
 }
 
-fn describe(metric: &MetricEntry, more: &[(&str, String)]) -> MetricDesc {
-    let mut metadata = BTreeMap::from([("metric".to_string(), metric.name().to_string())]);
-    metadata.extend(metric.metadata().iter().map(|(key, value)| (key.to_string(), value.to_string())));
-    metadata.extend(more.iter().map(|(key, value)| ((*key).to_string(), value.clone())));
-    MetricDesc { name: column(metric), metadata }
+fn push(group: &mut GroupSnapshot, kind: Kind, value: Option<u64>) {
+    match kind {
+        Kind::Gauge => group.gauges.push(value.map(|value| value as i64)),
+        _ => group.counters.push(value),
+    }
 }
 
-fn describe_member(metric: &MetricEntry, index: usize) -> MetricDesc {
-    let mut described = describe(metric, &[("id", index.to_string())]);
-    let group = metric.metric().as_any().and_then(|any| any.downcast_ref::<Group>());
-    match group {
-        Some(group) => {
-            described.name = format!("{}#{}", described.name, group.member_id(index));
-            described.metadata.extend(group.labels(index));
-        }
-        None => described.name = format!("{}#{index}", described.name),
+fn list(schema: &mut GroupSchema, kind: Kind) -> &mut Vec<MetricDesc> {
+    match kind {
+        Kind::Gauge => &mut schema.gauges,
+        _ => &mut schema.counters,
     }
-    described
 }
 
 /// A hash of numbers; never 0.

@@ -53,6 +53,8 @@ struct File {
     changed: Instant,
     /// The fingerprint that was last examined.
     examined: Option<Fingerprint>,
+    /// How many plugins had made room then.
+    departures: u64,
     verdict: Verdict,
 }
 
@@ -91,6 +93,8 @@ pub struct Supervisor {
     plugins: BTreeMap<String, Entry>,
     /// Every library ever opened, by content.
     libraries: HashMap<u64, Arc<Library>>,
+    /// How many times a plugin was ended: names and metrics became free.
+    departures: u64,
     folder_error: Option<String>,
     board: Board,
     tick: Box<dyn FnMut() + Send>,
@@ -117,6 +121,7 @@ impl Supervisor {
             files: BTreeMap::new(),
             plugins: BTreeMap::new(),
             libraries: HashMap::new(),
+            departures: 0,
             folder_error: None,
             board,
             tick: Box::new(tick),
@@ -181,13 +186,14 @@ impl Supervisor {
                 fingerprint: None,
                 changed: Instant::now(),
                 examined: None,
+                departures: 0,
                 verdict: Verdict::Pending,
             });
             if file.fingerprint != fingerprint {
                 file.fingerprint = fingerprint;
                 file.changed = Instant::now();
             }
-            let clash = matches!(file.verdict, Verdict::Clashes(_));
+            let clash = matches!(file.verdict, Verdict::Clashes(_)) && file.departures != self.departures;
             if (file.examined != fingerprint && file.changed.elapsed() >= settle) || clash {
                 due.push(path);
             }
@@ -223,6 +229,7 @@ impl Supervisor {
             entry.refused_successor.clone_from(&refused);
         }
         file.examined = fingerprint;
+        file.departures = self.departures;
         file.verdict = verdict;
     }
 
@@ -251,7 +258,7 @@ impl Supervisor {
                 other.file.display()
             ));
         }
-        if let Some((metric, owner)) = self.clashing_metric(&library) {
+        if let Some((metric, owner)) = self.clashing_metric(path, &library) {
             return Verdict::Clashes(format!("its metric {metric} is already provided by {owner}"));
         }
         // The file may have provided another plugin before.
@@ -292,7 +299,7 @@ impl Supervisor {
 
     /// A metric of a library that another running plugin, or the host itself,
     /// provides.
-    fn clashing_metric(&self, library: &Library) -> Option<(String, String)> {
+    fn clashing_metric(&self, path: &Path, library: &Library) -> Option<(String, String)> {
         let name = &library.manifest.plugin.name;
         let mine = library.manifest.sampler.iter().flat_map(|sampler| &sampler.metric);
         for metric in mine {
@@ -300,8 +307,10 @@ impl Supervisor {
                 return Some((metric.name.clone(), "rezolus itself".into()));
             }
             for (other, entry) in &self.plugins {
+                // What the same file provided before goes when this one comes.
                 let provides = entry.active.is_some()
                     && other != name
+                    && entry.file != path
                     && entry
                         .library
                         .manifest
@@ -337,6 +346,7 @@ impl Supervisor {
             && let Some(active) = entry.active.take()
         {
             drop(active);
+            self.departures += 1;
             entry.kept = Kept::default();
         }
     }
@@ -413,7 +423,7 @@ impl Supervisor {
             let wanted = active::settings(&self.config, &entry.library.manifest);
             match entry.active.take() {
                 Some(active) if active.settings != wanted => {
-                    entry.kept = active.stop();
+                    entry.kept = active.stop(&entry.library.manifest);
                     let library = entry.library.clone();
                     let kept = std::mem::take(&mut entry.kept);
                     let active = self.activate(&library, &kept);
@@ -432,6 +442,12 @@ impl Supervisor {
     fn publish(&self) {
         let mut plugins: Vec<status::Plugin> =
             self.plugins.iter().map(|(name, entry)| describe(name, entry)).collect();
+        for plugin in plugins.iter_mut().filter(|plugin| plugin.state == State::Retired) {
+            let heir = |(_, entry): &(&String, &Entry)| entry.file == plugin.file && entry.active.is_some();
+            if let Some((name, _)) = self.plugins.iter().find(heir) {
+                plugin.reason = Some(format!("its file holds the plugin {name} now"));
+            }
+        }
         for (path, file) in &self.files {
             let (Verdict::Refused(why) | Verdict::Clashes(why)) = &file.verdict else { continue };
             if self.plugins.values().any(|entry| entry.file == *path && entry.active.is_some()) {
@@ -492,7 +508,7 @@ fn describe(name: &str, entry: &Entry) -> status::Plugin {
         Some(active) if active.enabled.is_empty() => (State::Disabled, None),
         Some(_) => summary(&samplers),
     };
-    if let Some(why) = &entry.refused_successor {
+    if let Some(why) = entry.refused_successor.as_ref().filter(|_| entry.active.is_some()) {
         reason = Some(format!(
             "the file has changed and was refused ({why}); generation {} goes on",
             entry.generation
@@ -509,20 +525,17 @@ fn describe(name: &str, entry: &Entry) -> status::Plugin {
     }
 }
 
-/// A plugin's state from those of its samplers. What this machine cannot give
-/// does not count against it.
+/// A plugin's state from those of its samplers. A degraded sampler, or one that
+/// this machine cannot give, does not count against its plugin.
 fn summary(samplers: &[status::Sampler]) -> (State, Option<String>) {
-    let count = |state| samplers.iter().filter(|sampler| sampler.state == state).count();
-    let (failed, degraded, running) = (count(State::Failed), count(State::Degraded), count(State::Running));
-    let troubled = samplers.iter().find(|s| matches!(s.state, State::Failed | State::Degraded));
-    let reason =
-        troubled.map(|s| format!("{}: {}", s.name, s.reason.as_deref().unwrap_or("no reason given")));
-    match (failed, degraded, running) {
-        (0, 0, 0) => (State::Unsupported, None),
-        (0, 0, _) => (State::Running, None),
-        (_, 0, 0) => (State::Failed, reason),
-        _ => (State::Degraded, reason),
-    }
+    let any = |states: &[State]| samplers.iter().any(|sampler| states.contains(&sampler.state));
+    let Some(failed) = samplers.iter().find(|sampler| sampler.state == State::Failed) else {
+        let here = any(&[State::Running, State::Degraded]);
+        return (if here { State::Running } else { State::Unsupported }, None);
+    };
+    let reason = format!("{}: {}", failed.name, failed.reason.as_deref().unwrap_or("no reason given"));
+    let state = if any(&[State::Running, State::Degraded]) { State::Degraded } else { State::Failed };
+    (state, Some(reason))
 }
 
 /// The shared objects in the folder, by name.

@@ -48,7 +48,8 @@ impl Table {
         assert!(row < self.rows && word + sums.len() <= self.stride, "outside the table");
         for (offset, sum) in sums.iter_mut().enumerate() {
             // SAFETY: as in `word`; in bounds by the assertion above.
-            let value = unsafe { &*self.memory.as_ptr().cast::<AtomicU64>().add(row * self.stride + word + offset) };
+            let value =
+                unsafe { &*self.memory.as_ptr().cast::<AtomicU64>().add(row * self.stride + word + offset) };
             *sum = sum.wrapping_add(value.load(Ordering::Relaxed));
         }
     }

@@ -217,8 +217,12 @@ mod tests {
             buckets[index * 13] = edge;
         }
         let describe = |name: String| MetricDesc { name, metadata: [("a".into(), "b".into())].into() };
-        let schema = GroupSchema { counters: (0..70).map(|n| describe("c".repeat(n * 5))).collect(), ..Default::default() };
-        let gauges = edges().into_iter().map(|edge| edge as i64).flat_map(|v| [Some(v), Some(v.wrapping_neg()), None]);
+        let schema = GroupSchema {
+            counters: (0..70).map(|n| describe("c".repeat(n * 5))).collect(),
+            ..Default::default()
+        };
+        let gauges =
+            edges().into_iter().map(|edge| edge as i64).flat_map(|v| [Some(v), Some(v.wrapping_neg()), None]);
         let group = GroupSnapshot {
             name: "n".repeat(300),
             schema_hash: schema.hash(),

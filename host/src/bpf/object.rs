@@ -360,17 +360,16 @@ impl Object {
         Ok(())
     }
 
-    /// Handles to the maps, for a successor to take over.
-    pub fn maps(&self) -> Maps {
+    /// Handles to the tables that metrics are read from, for a successor to
+    /// take over. State of programs starts anew: what began before a pause
+    /// must not be measured across it.
+    pub fn maps(&self, manifest: &Manifest) -> Maps {
+        let metrics = manifest.sampler.iter().flat_map(|sampler| &sampler.metric);
+        let names: BTreeSet<&String> = metrics.filter_map(|metric| metric.map.as_ref()).collect();
         let mut maps = HashMap::new();
-        for map in self.attached.object.maps() {
-            let name = map.name().to_string_lossy().into_owned();
-            let data = [".rodata", ".bss", ".data"].iter().any(|section| name.ends_with(section));
-            if data || name == "cgroup_ids" {
-                continue;
-            }
-            if let Ok(handle) = MapHandle::try_from(&map) {
-                maps.insert(name, handle);
+        for name in names {
+            if let Some(Ok(handle)) = self.map(name).map(|map| MapHandle::try_from(&map)) {
+                maps.insert(name.clone(), handle);
             }
         }
         Maps(maps)

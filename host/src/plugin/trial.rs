@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use super::copy::anonymous;
 use super::library::Library;
 
-/// The hidden command under which the agent's own binary is the child.
-pub const TRIAL_COMMAND: &str = "try-plugin";
+/// The option with which the agent's own binary is the child.
+pub const TRIAL_OPTION: &str = "--try-plugin";
 
 /// Standard input by name. Not every Linux has the link in /dev.
 const STDIN: &str = if cfg!(target_os = "linux") { "/proc/self/fd/0" } else { "/dev/fd/0" };
@@ -35,7 +35,7 @@ pub fn try_out(name: &str, bytes: &[u8]) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot be tried out: {error}");
     let copy = anonymous(name, bytes).map_err(cannot)?;
     let mut child = Command::new(own_binary().map_err(cannot)?)
-        .arg(TRIAL_COMMAND)
+        .arg(TRIAL_OPTION)
         .stdin(copy)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

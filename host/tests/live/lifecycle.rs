@@ -69,8 +69,21 @@ fn root_files_come_change_and_go() {
         bad["state"] == "running" && bad["file"] == other.to_str().unwrap()
     });
 
+    // And a file may hold another plugin, of the same metrics.
+    put(&bad("another name"), &other);
+    agent.wait_until("another plugin", SOON, |agent| agent.plugin_state("worse") == "running");
+    let former = agent.plugin("bad").unwrap();
+    assert_eq!(former["reason"], "its file holds the plugin worse now", "{former:#}");
+    assert!(agent.snapshot().has("bad_signals"));
+
+    // A refused successor does not change what removing the file means.
+    put(b"garbage", &other);
+    agent.wait_until("refused", SOON, |agent| {
+        agent.plugin("worse").unwrap()["reason"].as_str().unwrap_or_default().contains("not an ELF file")
+    });
     fs::remove_file(&other).unwrap();
-    agent.wait_until("retired", SOON, |agent| agent.plugin_state("bad") == "retired");
+    agent.wait_until("retired", SOON, |agent| agent.plugin_state("worse") == "retired");
+    assert_eq!(agent.plugin("worse").unwrap()["reason"], "its file was removed");
     let snapshot = agent.snapshot();
     assert!(!snapshot.has("bad_signals") && !snapshot.has("bad_refreshes"));
     assert!(agent.json("/dashboards").get("bad").is_none());

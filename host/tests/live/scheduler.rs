@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::agent::{Agent, BUCKETS, Delta, bucket_of, quantile_bucket};
+use crate::agent::{Agent, BUCKETS, Delta, bounds, bucket_of, quantile_bucket};
 
 pub mod worker;
 
@@ -187,77 +187,111 @@ fn root_runqueue_wait_is_the_kernels() {
     assert!(wait.abs_diff(kernel) < kernel / 50, "{wait} ns, the kernel says {kernel}");
 }
 
-/// bpftrace does not start counting before, nor go on after, a getpgid of this.
-const MARK: libc::pid_t = 0x5ca1ab1e;
-
 /// runqlat's logic, in the buckets of our histograms: shifted right until below
 /// 16, a value is a bucket's number, plus 8 for every shift. The state 0x100
-/// stands for preempted, whatever the task was about to do.
+/// stands for preempted, whatever the task was about to do. A getpgid of MARK
+/// starts and ends the counting.
 const RUNQLAT: &str = r#"
-tracepoint:syscalls:sys_enter_getpgid /args->pid == 0x5ca1ab1e/ { @on = 1 - @on; }
+tracepoint:syscalls:sys_enter_getpgid /args->pid == MARK/ { @on = 1 - @on; }
 tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @queued[args->pid] = nsecs; }
 tracepoint:sched:sched_switch {
 	if (args->prev_state == 0 || args->prev_state == 0x100) { @queued[args->prev_pid] = nsecs; }
 	$queued = @queued[args->next_pid];
-	if ($queued != 0 && args->next_pid != 0 && @on == 1) {
-		$value = nsecs - $queued;
-		$shifts = 0;
-		unroll(50) { if ($value >= 16) { $value = $value >> 1; $shifts = $shifts + 1; } }
-		@bucket[$shifts * 8 + $value] = count();
+	if (args->next_pid != 0 && @on == 1) {
+		if ($queued != 0) {
+			$value = nsecs - $queued;
+			$shifts = 0;
+			unroll(50) { if ($value >= 16) { $value = $value >> 1; $shifts = $shifts + 1; } }
+			@bucket[$shifts * 8 + $value] = count();
+		} else {
+			@unknown = count();
+		}
 	}
 	delete(@queued[args->next_pid]);
 }
-interval:ms:100 { if (@ready == 0) { @ready = 1; printf("ready\n"); } }
-END { clear(@queued); clear(@on); clear(@ready); }
+interval:ms:50 { printf("ready\n"); }
+END { clear(@queued); clear(@on); }
 "#;
 
-fn mark() {
-    // SAFETY: fails, there is no such process; no memory is involved.
-    unsafe { libc::getpgid(MARK) };
+/// A process that does not exist, and of which nobody else asks.
+fn nobody() -> i32 {
+    i32::MAX - std::process::id() as i32
 }
 
-/// What bpftrace counted, by bucket: lines of `@bucket[123]: 4`.
-fn parse_buckets(output: &str) -> Vec<u64> {
-    let mut buckets = vec![0; BUCKETS];
-    for line in output.lines() {
-        let parsed = line
-            .strip_prefix("@bucket[")
-            .and_then(|rest| rest.split_once("]: "))
-            .and_then(|(bucket, count)| Some((bucket.parse::<usize>().ok()?, count.trim().parse().ok()?)));
-        if let Some((bucket, count)) = parsed {
-            buckets[bucket] = count;
+fn mark() {
+    // SAFETY: fails; no memory is involved.
+    unsafe { libc::getpgid(nobody()) };
+}
+
+/// bpftrace at work.
+struct Bpftrace {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Bpftrace {
+    /// Starts a script and waits until it says that it is ready.
+    fn start(script: &str) -> Self {
+        let mut child = Command::new("bpftrace")
+            .args(["-e", script])
+            .env("BPFTRACE_MAP_KEYS_MAX", "65536")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bpftrace is needed (apt install bpftrace)");
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut bpftrace = Self { child, output };
+        let mut line = String::new();
+        while !line.contains("ready") {
+            line.clear();
+            let read = bpftrace.output.read_line(&mut line).unwrap();
+            assert!(read > 0, "bpftrace ended; try: bpftrace -e '{script}'");
+        }
+        bpftrace
+    }
+
+    /// Ends it and returns what it prints then.
+    fn end(mut self) -> String {
+        // SAFETY: our own child, not waited for yet.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGINT) };
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Bpftrace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What bpftrace counted: lines of `@bucket[123]: 4`, and `@unknown: 5`.
+fn parse(output: &str) -> (Vec<u64>, u64) {
+    let (mut buckets, mut unknown) = (vec![0; BUCKETS], 0);
+    for (key, count) in output.lines().filter_map(|line| line.split_once(": ")) {
+        let Ok(count) = count.trim().parse() else { continue };
+        let bucket =
+            key.strip_prefix("@bucket[").and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
+        match bucket {
+            Some(bucket) => buckets[bucket] = count,
+            None if key == "@unknown" => unknown = count,
+            None => {}
         }
     }
-    buckets
+    (buckets, unknown)
 }
 
-#[test]
-fn root_runqueue_latency_is_bpftraces() {
-    let agent = Agent::start(&["scheduler"]);
-    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+/// The distribution of waits by bpftrace, and by the agent in a time that lies
+/// within bpftrace's, and one around it; and how many waits bpftrace missed.
+fn compared_waits(agent: &Agent, cgroup: &Cgroup) -> ([Vec<u64>; 3], u64) {
     // Three pairs that work for 20 us at a time on one CPU wait for much longer
     // than it takes either program to look at its clock.
-    let mut workers: Vec<Worker> =
-        (0..3).flat_map(|_| players(&cgroup, 4001, Duration::from_micros(20))).collect();
-    let mut bpftrace = Command::new("bpftrace")
-        .args(["-e", RUNQLAT])
-        .env("BPFTRACE_MAP_KEYS_MAX", "65536")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("bpftrace is needed (apt install bpftrace)");
-    let mut output = BufReader::new(bpftrace.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("ready") {
-        line.clear();
-        assert!(
-            output.read_line(&mut line).unwrap() > 0,
-            "bpftrace ended; as root, try: bpftrace -e '{RUNQLAT}'"
-        );
-    }
-    // The agent looks before bpftrace begins to count and after, so that what
-    // other processes do in between is in both brackets.
+    let pairs = (0..3).map(|_| players(cgroup, 4001, Duration::from_micros(20)));
+    let mut workers: Vec<Worker> = pairs.flatten().collect();
+    let bpftrace = Bpftrace::start(&RUNQLAT.replace("MARK", &nobody().to_string()));
     let mut inner = None;
     let outer = agent.delta(|| {
         mark();
@@ -270,15 +304,23 @@ fn root_runqueue_latency_is_bpftraces() {
         mark();
     });
     workers.into_iter().for_each(Worker::end);
-    // SAFETY: our own child, not waited for yet.
-    unsafe { libc::kill(bpftrace.id() as libc::pid_t, libc::SIGINT) };
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).unwrap();
-    bpftrace.wait().unwrap();
-
-    let theirs = parse_buckets(&rest);
+    let (theirs, unknown) = parse(&bpftrace.end());
     let [inner, outer] =
         [inner.unwrap(), outer].map(|delta| delta.histogram("scheduler_runqueue_latency", &[]));
+    ([inner, theirs, outer], unknown)
+}
+
+#[test]
+fn root_runqueue_latency_is_bpftraces() {
+    let agent = Agent::start(&["scheduler"]);
+    let cgroup = Cgroup::new(&agent, PER_CGROUP);
+    // On a busy machine bpftrace misses wakeups now and then (its programs are
+    // left out while another one runs), and knows it: no wait without a wakeup.
+    let found = (0..5).map(|_| compared_waits(&agent, &cgroup)).find(|(waits, unknown)| {
+        let known: u64 = waits[1].iter().sum();
+        unknown * 400 < known
+    });
+    let ([inner, theirs, outer], _) = found.expect("bpftrace misses more than 0.25 % in five tries");
     let [least, count, most] = [&inner, &theirs, &outer].map(|buckets| buckets.iter().sum::<u64>());
     assert!(count >= 3 * 4001, "no load: bpftrace counts {count}");
     assert!(
@@ -286,10 +328,13 @@ fn root_runqueue_latency_is_bpftraces() {
         "{least} <= bpftrace {count} <= {most}"
     );
     for q in [0.1, 0.25, 0.5, 0.75, 0.9, 0.98] {
-        // As the counts agree to 1 %, so do the ranks.
+        // As the counts agree to 1 %, so do the ranks; and below 4 us half a
+        // microsecond, for one program waits for the other, is several buckets.
         let near = |q| [quantile_bucket(&inner, q).unwrap(), quantile_bucket(&outer, q).unwrap()];
-        let low = near(q - 0.01).into_iter().min().unwrap().saturating_sub(1);
-        let high = near(q + 0.01).into_iter().max().unwrap() + 1;
+        let low = near(q - 0.01).into_iter().min().unwrap();
+        let high = near(q + 0.01).into_iter().max().unwrap();
+        let low = bucket_of(bounds(low).0.saturating_sub(500)).min(low.saturating_sub(1));
+        let high = bucket_of(bounds(high).1 + 500).max(high + 1);
         let their = quantile_bucket(&theirs, q).unwrap();
         assert!((low..=high).contains(&their), "{q}: bucket {low} to {high}, bpftrace {their}");
     }

@@ -122,7 +122,7 @@ static __always_inline int on_timeout(void)
 
 static __always_inline int on_drop(u64 *ctx)
 {
-	u32 reason = DROP_REASON_NOT_SPECIFIED;
+	u64 reason = DROP_REASON_NOT_SPECIFIED;
 	struct totals *row = row_at(totals, bank());
 
 	if (!row)
@@ -133,6 +133,7 @@ static __always_inline int on_drop(u64 *ctx)
 		return 0;
 	if (enabled_network_interfaces)
 		add(&row->drop, 1);
+	barrier_var(reason); /* or the compiler checks one copy and uses another */
 	if (enabled_network_drop_reasons && reason < DROP_REASONS)
 		add(&row->drop_reasons[reason], 1);
 	return 0;

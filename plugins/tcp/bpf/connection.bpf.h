@@ -34,7 +34,7 @@ static __always_inline void connect_ends(struct totals *row, u64 socket, bool es
 	bpf_map_delete_elem(&connecting, &socket);
 }
 
-static __always_inline int on_state(struct sock *sk, u32 old, u32 new, bool trusted)
+static __always_inline int on_state(struct sock *sk, u32 old, u64 new, bool trusted)
 {
 	struct totals *row = row_at(totals, bank());
 
@@ -44,6 +44,7 @@ static __always_inline int on_state(struct sock *sk, u32 old, u32 new, bool trus
 	if (!row || READ(trusted, sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (enabled_tcp_state) {
+		barrier_var(new); /* as in record() */
 		if (new < STATES)
 			add(&row->states[new], 1);
 		if (new == STATE_ESTABLISHED)
@@ -113,13 +114,13 @@ static __always_inline int on_synack_retransmit(void)
 SEC("tp_btf/inet_sock_set_state")
 int state_btf(u64 *ctx)
 {
-	return on_state((struct sock *)ctx[0], ctx[1], ctx[2], true);
+	return on_state((struct sock *)ctx[0], ctx[1], (u32)ctx[2], true);
 }
 
 SEC("raw_tp/inet_sock_set_state")
 int state_raw(u64 *ctx)
 {
-	return on_state((struct sock *)ctx[0], ctx[1], ctx[2], false);
+	return on_state((struct sock *)ctx[0], ctx[1], (u32)ctx[2], false);
 }
 
 SEC("tp_btf/tcp_send_reset")

@@ -124,6 +124,19 @@ impl Worker {
         // SAFETY: our own child, not waited for yet.
         let pid = unsafe { libc::waitpid(self.pid, &mut status, 0) };
         assert_eq!((pid, status), (self.pid, 0), "the load failed");
+        self.pid = 0;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.pid != 0 {
+            // SAFETY: our own child, not waited for yet.
+            unsafe {
+                libc::kill(self.pid, libc::SIGKILL);
+                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+            }
+        }
     }
 }
 
