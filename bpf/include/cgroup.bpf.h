@@ -16,7 +16,7 @@
 #include "table.bpf.h"
 #include <bpf/bpf_core_read.h>
 
-#define CGROUP_PROBES 4
+#define CGROUP_PROBES	 4
 #define CGROUP_UNTRACKED 0
 
 /* Set by the host. Slots are a power of two, plus CGROUP_PROBES. */

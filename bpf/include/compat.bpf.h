@@ -58,11 +58,10 @@ static __always_inline bool block_rq_has_queue(void)
 struct no_such_type {
 	int member;
 } __attribute__((preserve_access_index));
-#define refuse_unless(known)                                                   \
-	do {                                                                   \
-		if (!(known))                                                  \
-			return ((struct no_such_type *)bpf_get_current_task()) \
-				->member;                                      \
+#define refuse_unless(known)                                                                       \
+	do {                                                                                       \
+		if (!(known))                                                                      \
+			return ((struct no_such_type *)bpf_get_current_task())->member;            \
 	} while (0)
 
 /*

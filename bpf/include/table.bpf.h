@@ -26,17 +26,17 @@ const volatile u32 pid_mask = 0;
 
 #define CACHE_LINE __attribute__((aligned(64)))
 
-#define TABLE(name, row)                             \
-	struct {                                     \
-		__uint(type, BPF_MAP_TYPE_ARRAY);    \
-		__uint(map_flags, BPF_F_MMAPABLE);   \
-		__uint(max_entries, 1);              \
-		__type(key, u32);                    \
-		__type(value, row);                  \
+#define TABLE(name, row)                                                                           \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__uint(max_entries, 1);                                                            \
+		__type(key, u32);                                                                  \
+		__type(value, row);                                                                \
 	} name SEC(".maps")
 
 /* The row, or NULL (which the verifier insists on seeing handled). */
-#define row_at(table, row) (bpf_map_lookup_elem(&(table), &(u32){ row }))
+#define row_at(table, row) (bpf_map_lookup_elem(&(table), &(u32){row}))
 
 static __always_inline u32 bank(void)
 {

@@ -5,6 +5,7 @@
 //! copied, and descriptions are encoded once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::UNIX_EPOCH;
 
 use metriken_exposition::{GroupSnapshot, Snapshot, SnapshotV3};
@@ -60,11 +61,13 @@ impl Encoder {
         uint(out, group.schema_hash.1);
         match &group.schema {
             Some(schema) if !held.contains(&group.schema_hash) => {
-                if !self.schemas.contains_key(&group.schema_hash) {
-                    let bytes = Snapshot::to_msgpack(schema).map_err(|error| error.to_string())?;
-                    self.schemas.insert(group.schema_hash, bytes);
-                }
-                out.extend_from_slice(&self.schemas[&group.schema_hash]);
+                let bytes = match self.schemas.entry(group.schema_hash) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        new.insert(Snapshot::to_msgpack(schema).map_err(|error| error.to_string())?)
+                    }
+                };
+                out.extend_from_slice(bytes);
             }
             _ => out.push(NIL),
         }

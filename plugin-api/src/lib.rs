@@ -27,9 +27,11 @@ pub mod dashboard;
 mod export;
 #[cfg(feature = "manifest")]
 pub mod manifest;
+mod procfile;
 mod sampler;
 
 pub use abi_stable;
+pub use procfile::ProcFile;
 pub use sampler::{Context, Sampler, Series, Values};
 
 #[doc(hidden)]

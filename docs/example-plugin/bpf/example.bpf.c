@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * How processes end, and how long they lived.
  *
@@ -54,4 +54,4 @@ int BPF_PROG(process_exit_raw, struct task_struct___example *task)
 	return process_exit(task);
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -105,7 +105,7 @@ fn devices() -> BTreeMap<String, Vec<u64>> {
 }
 
 /// Received bytes and packets, sent bytes and packets, of all interfaces here.
-fn sums() -> [u64; 4] {
+pub fn sums() -> [u64; 4] {
     let mut sums = [0; 4];
     for numbers in devices().values() {
         for (sum, column) in sums.iter_mut().zip([0, 1, 8, 9]) {
@@ -244,7 +244,7 @@ fn root_drops_are_counted_by_reason() {
     });
     for (reason, expected) in [("no_socket", CLOSED_PORT), ("otherhost", MISADDRESSED)] {
         let measured = delta.counter("network_drop_reason", &[("reason", reason)]);
-        assert!((expected..expected + 20).contains(&measured), "{reason}: {measured}, not {expected}");
+        assert!((expected..expected + 100).contains(&measured), "{reason}: {measured}, not {expected}");
     }
     // Drops that happen while the snapshot is taken may be in one sum only.
     let (all, by_reason) = (delta.counter("network_drop", &[]), delta.counter("network_drop_reason", &[]));

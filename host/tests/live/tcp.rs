@@ -12,10 +12,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::agent::{Agent, Delta, bounds, bucket_of, quantile_bucket};
-use crate::network::{Cable, Namespace, alone, ip, named, tcp_numbers};
+use crate::network::{Cable, Namespace, alone, ip, named, sums, tcp_numbers};
 
-/// Connections of others during a test: those of the test to the agent.
-const OTHERS: u64 = 20;
+/// What others may have done during a test: the test itself connects to the agent.
+const OTHERS: u64 = 100;
 
 fn assert_about(what: &str, measured: u64, expected: u64) {
     assert!(
@@ -42,8 +42,7 @@ fn root_payload_is_counted_to_the_byte() {
     let _alone = alone();
     let agent = Agent::start(&["tcp"]);
     let namespace = Namespace::new();
-    // What asking the agent costs in bytes.
-    let idle = agent.delta(|| ());
+    let outside = sums();
     let delta = agent.delta(|| {
         namespace.run(|| {
             let (mut near, mut far) = pair();
@@ -56,18 +55,20 @@ fn root_payload_is_counted_to_the_byte() {
             }
         });
     });
-    for direction in ["transmit", "receive"] {
+    let outside_after = sums();
+    for (direction, column) in [("receive", 0), ("transmit", 2)] {
         let labels = [("direction", direction)];
         let expected = MESSAGES * SIZE as u64;
-        // Twice that, and half a percent for other programs.
-        let others = idle.counter("tcp_bytes", &labels) * 2 + expected / 200;
+        // Others, the test's dialogue with the agent among them, have moved
+        // less payload than there was on the machine's own interfaces.
+        let others = outside_after[column] - outside[column];
         let bytes = delta.counter("tcp_bytes", &labels);
         assert!(
             (expected..=expected + others).contains(&bytes),
             "{direction}: {bytes}, not {expected} + {others}"
         );
         let calls = delta.counter("tcp_packets", &labels);
-        assert!((MESSAGES..MESSAGES + 200).contains(&calls), "{direction}: {calls} calls");
+        assert!(calls >= MESSAGES, "{direction}: {calls} calls");
         let sizes = delta.histogram("tcp_size", &labels);
         assert_about(direction, sizes[bucket_of(SIZE as u64)], MESSAGES);
         // Others may be at it while the snapshot is taken.
@@ -78,7 +79,7 @@ fn root_payload_is_counted_to_the_byte() {
 
 #[test]
 fn root_connections_and_states_are_counted() {
-    const CONNECTIONS: u64 = 1009;
+    const CONNECTIONS: u64 = 5003;
     let _alone = alone();
     let agent = Agent::start(&["tcp"]);
     let namespace = Namespace::new();
@@ -125,7 +126,7 @@ fn root_connections_and_states_are_counted() {
 
 #[test]
 fn root_refused_connects_fail_and_are_reset() {
-    const CONNECTS: u64 = 503;
+    const CONNECTS: u64 = 2003;
     let _alone = alone();
     let agent = Agent::start(&["tcp"]);
     let namespace = Namespace::new();
@@ -280,10 +281,7 @@ fn root_round_trip_times_are_the_sockets_own() {
     let times = delta.histogram("tcp_srtt", &[]);
     // The other end's times are far shorter. Ours settle after a few exchanges.
     let near_own: u64 = times[bucket_of(own * 3 / 4)..=bucket_of(own * 4 / 3)].iter().sum();
-    assert!(
-        (EXCHANGES * 9 / 10..=EXCHANGES + OTHERS).contains(&near_own),
-        "{near_own} of {EXCHANGES} near {own} ns"
-    );
+    assert!(near_own >= EXCHANGES * 9 / 10, "{near_own} of {EXCHANGES} near {own} ns");
     let jitters: u64 = delta.histogram("tcp_jitter", &[]).iter().sum();
     let round_trips = times.iter().sum::<u64>();
     assert!(jitters.abs_diff(round_trips) <= 5, "{jitters} jitters, {round_trips} round-trip times");

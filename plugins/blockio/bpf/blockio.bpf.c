@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Block requests: how many, how large, how long, and how they ended.
  *
@@ -291,4 +291,4 @@ int requeue_raw(u64 *ctx)
 	return on_requeue((struct request *)ctx[0], false);
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

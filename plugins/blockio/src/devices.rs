@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use rezolus_plugin_api::{Context, Sampler, Series, Values};
+use rezolus_plugin_api::{Context, ProcFile, Sampler, Series, Values};
 
 use crate::diskstats::{Line, Operation};
-use crate::procfile::ProcFile;
 
 const TABLE: &str = "device";
 

@@ -3,7 +3,6 @@
 
 mod devices;
 mod diskstats;
-mod procfile;
 
 rezolus_plugin_api::export! {
     manifest: include_str!("../plugin.toml"),

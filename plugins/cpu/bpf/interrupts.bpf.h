@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Soft interrupts, and hard ones of devices. Neither kind interrupts itself on
  * a CPU, so each needs one start time per CPU, and its counters no atomics.

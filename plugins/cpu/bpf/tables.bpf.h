@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The tables of the cpu plugin: what is counted, and the state that takes. */
 #ifndef REZOLUS_CPU_TABLES_BPF_H
 #define REZOLUS_CPU_TABLES_BPF_H

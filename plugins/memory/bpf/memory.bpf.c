@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Memory stalls: how long tasks that want memory are made to free some first,
  * and which cgroups that hits; and the victims of the OOM killer by cgroup.
@@ -205,4 +205,4 @@ int victim_raw(u64 *ctx)
 	return on_victim(cgroup_id_of_untrusted((struct task_struct *)ctx[0]));
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,8 +1,6 @@
 //! Files of lines that say `name value`: /proc/meminfo and /proc/vmstat.
 
-use rezolus_plugin_api::{Context, Series};
-
-use crate::procfile::ProcFile;
+use rezolus_plugin_api::{Context, ProcFile, Series};
 
 /// A line of the file and the series its number goes to. Lines that name the
 /// same series are added up.

@@ -4,7 +4,6 @@
 mod fields;
 mod meminfo;
 mod pressure;
-mod procfile;
 mod vmstat;
 
 rezolus_plugin_api::export! {

@@ -1,9 +1,7 @@
 //! Pressure stall information: time in which tasks had to wait for a resource,
 //! from /proc/pressure.
 
-use rezolus_plugin_api::{Context, Sampler, Series, Values};
-
-use crate::procfile::ProcFile;
+use rezolus_plugin_api::{Context, ProcFile, Sampler, Series, Values};
 
 /// The kernel's files and the series of their `some` and `full` lines. System
 /// wide there is no `full` for the CPU (the kernel shows it as 0 since 5.13, so

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Packets of all interfaces, in all network namespaces: how many, how large,
  * which were dropped and why, what became of transmissions.
@@ -199,4 +199,4 @@ int drop_raw(u64 *ctx)
 	return on_drop(ctx);
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

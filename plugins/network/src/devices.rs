@@ -1,10 +1,6 @@
 //! `network_devices`: /proc/net/dev, a row per interface.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-
-use rezolus_plugin_api::{Context, Sampler, Series, Values};
+use rezolus_plugin_api::{Context, ProcFile, Sampler, Series, Values};
 
 const FILE: &str = "/proc/net/dev";
 const TABLE: &str = "interface";
@@ -25,26 +21,25 @@ const COLUMNS: [(usize, &str); 8] = [
 type Numbers = [u64; COLUMNS.len()];
 
 pub struct Devices {
-    file: File,
-    buffer: Vec<u8>,
+    file: ProcFile,
     series: [Series; COLUMNS.len()],
     rows: Rows,
 }
 
 impl Sampler for Devices {
     fn start(context: &Context<'_>) -> Result<Self, String> {
-        let file = File::open(FILE).map_err(|error| format!("{FILE}: {error}"))?;
+        let file = ProcFile::open(FILE)?;
         let mut series = [context.series(COLUMNS[0].1)?; COLUMNS.len()];
         for (series, (_, id)) in series.iter_mut().zip(COLUMNS) {
             *series = context.series(id)?;
         }
-        Ok(Self { file, buffer: Vec::new(), series, rows: Rows::default() })
+        Ok(Self { file, series, rows: Rows::default() })
     }
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
-        read_all(&self.file, &mut self.buffer).map_err(|error| format!("{FILE}: {error}"))?;
+        let text = self.file.read()?;
         self.rows.begin();
-        for (name, numbers) in interfaces(&self.buffer) {
+        for (name, numbers) in interfaces(text) {
             let (row, new) = self.rows.row_of(name);
             if new {
                 values.describe_row(TABLE, row, &[("interface", &String::from_utf8_lossy(name))]);
@@ -56,23 +51,6 @@ impl Sampler for Devices {
         self.rows.end(|row| values.drop_row(TABLE, row));
         Ok(())
     }
-}
-
-/// Reads a file under /proc from its start. One of many lines arrives in
-/// several pieces; the buffer grows to what is needed and stays that large.
-fn read_all(file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let mut length = 0;
-    loop {
-        buffer.resize(buffer.capacity().max(length + 4096), 0);
-        match file.read_at(&mut buffer[length..], length as u64) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(length);
-    Ok(())
 }
 
 /// The interfaces in the text of /proc/net/dev. What is no interface's line,

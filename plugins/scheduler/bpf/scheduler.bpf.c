@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Scheduling: how long tasks run, wait for a CPU, and are blocked; context
  * switches, wakeups and forks.
@@ -271,4 +271,4 @@ int fork_tp(void *ctx)
 	return on_fork();
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

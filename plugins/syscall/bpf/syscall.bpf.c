@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * System calls by class: how many, for whom, and how long they take.
  *
@@ -129,4 +129,4 @@ int leave(u64 *args)
 	return on_exit(args[0]);
 }
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * TCP in all network namespaces: payload, connections, resets, losses, and
  * what applications and peers wait for.
@@ -79,21 +79,8 @@ static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk, bool truste
 	return trusted ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 
-/*
- * histogram_add(), with the bounds check where verifiers of 6.1 and older see
- * it: left to itself the compiler checks one copy of the index and uses another.
- */
-static __always_inline void record(u64 *buckets, u64 value)
-{
-	u64 bucket = histogram_bucket(value);
-
-	barrier_var(bucket);
-	if (bucket < HISTOGRAM_BUCKETS)
-		add(&buckets[bucket], 1);
-}
-
 #include "connection.bpf.h"
 #include "segment.bpf.h"
 #include "transfer.bpf.h"
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

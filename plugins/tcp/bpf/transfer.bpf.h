@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
  * Payload that applications hand to TCP and take from it, by the results of
  * their calls. Not by tcp_cleanup_rbuf(), a usual choice, which is called
@@ -27,7 +27,7 @@ static __always_inline int count_transfer(enum direction direction, int length)
 		return 0;
 	add(&row->packets[direction], 1);
 	add(&row->bytes[direction], length);
-	record(row->size[direction], length);
+	histogram_add(row->size[direction], length);
 	return 0;
 }
 

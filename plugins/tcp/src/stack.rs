@@ -3,11 +3,9 @@
 //! Where a number stands in its line is found out once, at the start: the
 //! kernel has appended columns over the years, but none move while it runs.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::fs;
 
-use rezolus_plugin_api::{Context, Sampler, Series, Values};
+use rezolus_plugin_api::{Context, ProcFile, Sampler, Series, Values};
 
 /// A file, and what is wanted of one of its lines.
 struct Source {
@@ -75,13 +73,12 @@ const SOURCES: [Source; 3] = [
 
 pub struct Stack {
     files: Vec<Open>,
-    buffer: Vec<u8>,
     page_size: i64,
 }
 
 struct Open {
     source: &'static Source,
-    file: File,
+    file: ProcFile,
     /// In the order of the columns.
     numbers: Vec<Number>,
 }
@@ -94,52 +91,51 @@ struct Number {
 
 impl Sampler for Stack {
     fn start(context: &Context<'_>) -> Result<Self, String> {
-        let mut buffer = Vec::new();
         let mut files = Vec::new();
         for source in &SOURCES {
-            files.push(
-                Open::new(source, context, &mut buffer).map_err(|why| format!("{}: {why}", source.path))?,
-            );
+            files.push(Open::new(source, context)?);
         }
-        Ok(Self { files, buffer, page_size: page_size()? })
+        Ok(Self { files, page_size: page_size()? })
     }
 
     fn refresh(&mut self, values: &mut Values<'_>) -> Result<(), String> {
-        for open in &self.files {
-            open.refresh(&mut self.buffer, self.page_size, values)
-                .map_err(|why| format!("{}: {why}", open.source.path))?;
+        for open in &mut self.files {
+            open.refresh(self.page_size, values)?;
         }
         Ok(())
     }
 }
 
 impl Open {
-    fn new(source: &'static Source, context: &Context<'_>, buffer: &mut Vec<u8>) -> Result<Self, String> {
-        let file = File::open(source.path).map_err(|error| error.to_string())?;
-        read_all(&file, buffer).map_err(|error| error.to_string())?;
+    fn new(source: &'static Source, context: &Context<'_>) -> Result<Self, String> {
+        let mut file = ProcFile::open(source.path)?;
+        let text = file.read()?;
         let mut numbers = Vec::new();
         for (name, id, kind) in source.wanted {
             // A kernel without the column has no such series.
-            if let Some(column) = source.column(buffer, name) {
+            if let Some(column) = source.column(text, name) {
                 numbers.push(Number { column, series: context.series(id)?, kind: *kind });
             }
         }
         if numbers.is_empty() {
-            return Err(format!("nothing known after {}", String::from_utf8_lossy(source.line)));
+            let line = String::from_utf8_lossy(source.line);
+            return Err(format!("{}: nothing known after {line}", source.path));
         }
         numbers.sort_unstable_by_key(|number| number.column);
         Ok(Self { source, file, numbers })
     }
 
-    fn refresh(&self, buffer: &mut Vec<u8>, page_size: i64, values: &mut Values<'_>) -> Result<(), String> {
-        read_all(&self.file, buffer).map_err(|error| error.to_string())?;
-        let line = self.source.numbers(buffer).ok_or("the line has gone")?;
+    fn refresh(&mut self, page_size: i64, values: &mut Values<'_>) -> Result<(), String> {
+        let line = self
+            .source
+            .numbers(self.file.read()?)
+            .ok_or_else(|| format!("{}: the line has gone", self.source.path))?;
         let mut words = words(line).enumerate();
         for number in &self.numbers {
             let value = words
                 .find(|(column, _)| *column == number.column)
                 .and_then(|(_, word)| decimal(word))
-                .ok_or_else(|| format!("no number in column {}", number.column))?;
+                .ok_or_else(|| format!("{}: no number in column {}", self.source.path, number.column))?;
             match number.kind {
                 Kind::Counter => values.counter(number.series, value),
                 Kind::Gauge => values.gauge(number.series, value as i64),
@@ -184,23 +180,6 @@ fn decimal(word: &[u8]) -> Option<u64> {
         let digit = byte.wrapping_sub(b'0');
         (digit < 10).then(|| number.wrapping_mul(10).wrapping_add(digit.into()))
     })
-}
-
-/// Reads a file under /proc from its start; the buffer grows to what is needed
-/// and stays that large.
-fn read_all(file: &File, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let mut length = 0;
-    loop {
-        buffer.resize(buffer.capacity().max(length + 4096), 0);
-        match file.read_at(&mut buffer[length..], length as u64) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(length);
-    Ok(())
 }
 
 /// From the auxiliary vector that the kernel gave this process.

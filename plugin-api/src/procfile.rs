@@ -1,8 +1,10 @@
-//! A file of /proc that is kept open and read again and again.
+//! A help for userspace samplers, most of which read the same small files over
+//! and over.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+/// A file of /proc or /sys that is kept open and read from its start each time.
 pub struct ProcFile {
     path: &'static str,
     file: File,
@@ -43,5 +45,26 @@ impl ProcFile {
                 Err(error) => return Err(format!("cannot read {}: {error}", self.path)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_all_of_it_each_time() {
+        // Longer than the buffer is at first.
+        let mut file = ProcFile::open("/proc/self/smaps").unwrap();
+        for _ in 0..2 {
+            let text = file.read().unwrap();
+            assert!(text.len() > 8192 && text.ends_with(b"\n"), "{}", text.len());
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_unsupported() {
+        let why = ProcFile::open("/proc/no-such-file").err().unwrap();
+        assert_eq!(why, "unsupported: this kernel has no /proc/no-such-file");
     }
 }
