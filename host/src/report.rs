@@ -64,10 +64,11 @@ fn table(report: &Report, url: &str, colour: bool) -> String {
         cgroups.tracked,
         cgroups.capacity,
         cgroups.hierarchy.as_deref().map(|h| format!(", {h}")).unwrap_or_default(),
-        if cgroups.overflow > 0 {
-            format!("; {} found no room (raise max_cgroups)", cgroups.overflow)
-        } else {
-            String::new()
+        match (cgroups.tracked, cgroups.overflow) {
+            (_, 0) => String::new(),
+            // Without BPF there are no rows at all, however many are asked for.
+            (0, _) => "; they are not told apart".into(),
+            (_, overflow) => format!("; {overflow} found no room (raise max_cgroups)"),
         },
     );
     if let Some(error) = &report.config_error {

@@ -58,6 +58,14 @@ struct File {
     verdict: Verdict,
 }
 
+impl File {
+    /// Whether it is to be examined when it has settled. A link to nowhere has
+    /// no fingerprint, and deserves a verdict all the same.
+    fn is_news(&self) -> bool {
+        self.fingerprint != self.examined || matches!(self.verdict, Verdict::Pending)
+    }
+}
+
 enum Verdict {
     /// Not examined yet.
     Pending,
@@ -155,7 +163,7 @@ impl Supervisor {
     }
 
     fn settling(&self) -> bool {
-        self.config_changing.is_some() || self.files.values().any(|file| file.fingerprint != file.examined)
+        self.config_changing.is_some() || self.files.values().any(File::is_news)
     }
 
     /// Looks at the folder: files that came, changed, or went.
@@ -194,7 +202,7 @@ impl Supervisor {
                 file.changed = Instant::now();
             }
             let clash = matches!(file.verdict, Verdict::Clashes(_)) && file.departures != self.departures;
-            if (file.examined != fingerprint && file.changed.elapsed() >= settle) || clash {
+            if (file.is_news() && file.changed.elapsed() >= settle) || clash {
                 due.push(path);
             }
         }

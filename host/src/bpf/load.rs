@@ -131,6 +131,12 @@ pub fn load(
                 if known {
                     continue;
                 }
+                if said.iter().any(|line| line.contains("probe_loading")) {
+                    return Err(format!(
+                        "this process may not load BPF programs ({error}): run it as root, or with CAP_BPF, \
+                         CAP_PERFMON and CAP_SYS_RESOURCE"
+                    ));
+                }
                 let last = said.last().map(|line| line.trim().to_string()).unwrap_or_default();
                 return Err(format!("the BPF object cannot be loaded: {error} {last}").trim().to_string());
             }

@@ -3,13 +3,17 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use rezolus_plugin_api::abi::ROOT_SYMBOL;
+
+/// Nothing larger is read: a plugin is below ten megabytes, and that with all
+/// its debugging information.
+const LARGEST: u64 = 256 << 20;
 
 /// A file's content, found fit to be tried.
 pub struct Checked {
@@ -25,13 +29,19 @@ pub struct Checked {
 /// A sentence for people: what is wrong, and what to do about it where that
 /// is not obvious.
 pub fn check(path: &Path) -> Result<Checked, String> {
-    let mut file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    // Without blocking: what is no file might wait for a writer.
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let mut file = options.open(path).map_err(|error| format!("cannot be opened: {error}"))?;
     // The opened file's own metadata: the name may point elsewhere by now.
     let metadata = file.metadata().map_err(|error| format!("cannot be examined: {error}"))?;
     if !metadata.is_file() {
         return Err("not a regular file".into());
     }
     check_trust("the file", &metadata)?;
+    if metadata.len() > LARGEST {
+        return Err(format!("too large for a plugin: {} MiB", metadata.len() >> 20));
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     file.read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
     #[cfg(target_os = "linux")]

@@ -128,6 +128,50 @@ fn root_a_second_agent_does_not_start() {
 }
 
 #[test]
+fn root_without_privileges_it_says_what_is_missing() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    // Everything where nobody may read it.
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(env!("CARGO_BIN_EXE_rezolus"), at("rezolus")).unwrap();
+    fs::create_dir(at("plugins")).unwrap();
+    fs::set_permissions(at("plugins"), fs::Permissions::from_mode(0o755)).unwrap();
+    put(&bad(""), &at("plugins/bad.so"));
+    let config = format!("[agent]\nlisten = \"127.0.0.1:0\"\nplugin_dir = \"{}\"\n", at("plugins").display());
+    fs::write(at("config.toml"), config).unwrap();
+    fs::set_permissions(at("config.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+
+    let log = fs::File::create(at("log")).unwrap();
+    let mut agent = Command::new(at("rezolus"))
+        .arg(at("config.toml"))
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(at("log")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let url = loop {
+        if let Some((_, rest)) = said().split_once("serving on ") {
+            break rest.split_whitespace().next().unwrap().to_string();
+        }
+        assert!(Instant::now() < deadline && agent.try_wait().unwrap().is_none(), "{}", said());
+        thread::sleep(Duration::from_millis(10));
+    };
+    let (code, table, _) = rezolus(&["status", "--url", &url]);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(code, 0);
+    assert!(table.contains("this process may not load BPF programs (Operation not permitted"), "{table}");
+    assert!(table.contains("run it as root, or with CAP_BPF, CAP_PERFMON"), "{table}");
+    // What needs no privileges works.
+    assert!(table.lines().any(|line| line.starts_with("  bad_values  running")), "{table}");
+}
+
+#[test]
 fn plugin_files_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     let text_file = folder.path().join("text.so");

@@ -111,6 +111,35 @@ fn root_files_that_are_no_plugins() {
 }
 
 #[test]
+fn root_things_that_are_no_files() {
+    let stage = Stage::new();
+    let path = stage.file();
+    let made = |how: &str| {
+        let done = Command::new("sh").args(["-c", how]).arg(&path).status().unwrap();
+        assert!(done.success(), "{how}");
+    };
+    for (how, words) in [
+        ("mkfifo -m 644 $0", "not a regular file"),
+        ("mkdir -m 755 $0", "not a regular file"),
+        ("ln -s /nowhere $0", "cannot be opened: No such file"),
+        ("ln -s $0 $0", "cannot be opened: Too many levels of symbolic links"),
+        ("ln -s /dev/zero $0", "not a regular file"),
+        // Empty but for its length.
+        ("truncate -s 8G $0", "too large for a plugin: 8192 MiB"),
+    ] {
+        made(how);
+        stage.expect("fault", "refused", words);
+        made("rm -r $0");
+        stage.agent.wait_until("forgotten", SOON, |agent| agent.plugin("fault").is_none());
+    }
+    // A link to a plugin is as good as the plugin.
+    let elsewhere = stage.agent.scratch().join("elsewhere");
+    put(&bad(""), &elsewhere);
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    stage.expect("bad", "running", "");
+}
+
+#[test]
 fn root_libraries_that_cannot_be_loaded() {
     let stage = Stage::new();
     stage.refused(

@@ -40,7 +40,7 @@ static __always_inline int on_state(struct sock *sk, u32 old, u64 new, bool trus
 
 	if (old == new) /* close() after shutdown() */
 		return 0;
-	/* SCTP and, since 5.8, MPTCP sockets have states as well. */
+	/* SCTP and MPTCP sockets have states as well. */
 	if (!row || READ(trusted, sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (enabled_tcp_state) {
