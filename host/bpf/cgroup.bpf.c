@@ -28,7 +28,7 @@ struct cgroup_event {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 512 * 1024);
+	__uint(max_entries, 128 * 1024);
 } cgroup_events SEC(".maps");
 
 struct {

@@ -100,8 +100,8 @@ pub struct Histogram {
 
 /// A histogram that starts at a word, summed over the rows of a table.
 pub fn load(table: &Table, word: usize) -> Option<histogram::Histogram> {
-    let mut buckets = vec![0u64; BUCKETS];
-    for row in 0..table.rows() {
+    let mut buckets = table.copy(0, word, BUCKETS);
+    for row in 1..table.rows() {
         table.add_to(&mut buckets, row, word);
     }
     histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()

@@ -43,13 +43,25 @@ impl Table {
         self.word(row, word).load(Ordering::Relaxed)
     }
 
+    /// Words of a row, from `word` on.
+    fn words(&self, row: usize, word: usize, count: usize) -> &[AtomicU64] {
+        assert!(row < self.rows && word + count <= self.stride, "outside the table");
+        // SAFETY: as in `word`, for all of them: in bounds by the assertion.
+        unsafe {
+            let first = self.memory.as_ptr().cast::<AtomicU64>().add(row * self.stride + word);
+            std::slice::from_raw_parts(first, count)
+        }
+    }
+
+    /// A copy of words of a row, from `word` on.
+    pub fn copy(&self, row: usize, word: usize, count: usize) -> Vec<u64> {
+        self.words(row, word, count).iter().map(|value| value.load(Ordering::Relaxed)).collect()
+    }
+
     /// Adds words of a row, from `word` on, to `sums`.
     pub fn add_to(&self, sums: &mut [u64], row: usize, word: usize) {
-        assert!(row < self.rows && word + sums.len() <= self.stride, "outside the table");
-        for (offset, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: as in `word`; in bounds by the assertion above.
-            let value =
-                unsafe { &*self.memory.as_ptr().cast::<AtomicU64>().add(row * self.stride + word + offset) };
+        let words = self.words(row, word, sums.len());
+        for (sum, value) in sums.iter_mut().zip(words) {
             *sum = sum.wrapping_add(value.load(Ordering::Relaxed));
         }
     }
