@@ -18,6 +18,7 @@ use crate::active::Host;
 use crate::cgroup::Cgroups;
 use crate::collector::Collector;
 use crate::config::Config;
+use crate::heap;
 use crate::http::{self, Agent};
 use crate::metric::{Cpus, Registered};
 use crate::own;
@@ -28,7 +29,7 @@ pub fn run(config_path: &Path) -> Result<ExitCode> {
     let config = Config::read(config_path)?;
     let log = start_log(&config)?;
     raise_limits();
-    use_one_heap();
+    heap::use_one();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -80,28 +81,6 @@ fn raise_limits() {
     }
 }
 
-/// glibc gives every thread a heap of its own, and keeps what was freed. Ours
-/// have little to do at the same time; memory is worth more.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn use_one_heap() {
-    // SAFETY: mallopt with a documented parameter, before there are threads.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
-}
-
-/// Gives back what loading needed: libbpf had the kernel's type information in
-/// memory.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn trim() {
-    // SAFETY: malloc_trim has no preconditions.
-    unsafe { libc::malloc_trim(0) };
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn use_one_heap() {}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn trim() {}
-
 async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Result<ExitCode> {
     let started = Instant::now();
     let signals = Signals::listen().context("cannot listen to signals")?;
@@ -141,7 +120,7 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
     // Watching starts before the first look, so that nothing falls between.
     let _watcher = watch_files(config_path, &config.agent.plugin_dir, events.clone());
     supervisor.load_all();
-    trim();
+    heap::trim();
     let supervising = thread::Builder::new()
         .name("supervisor".into())
         .spawn(move || supervisor.run(&inbox))

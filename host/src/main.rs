@@ -12,6 +12,7 @@ mod cgroup;
 mod cli;
 mod collector;
 mod config;
+mod heap;
 mod http;
 mod inspect;
 mod metric;

@@ -28,8 +28,8 @@ struct Planned {
     /// Where the numbers are: together in memory, so that reading them touches
     /// little else. By column.
     sources: Vec<Source>,
-    /// What each of them is, without the labels of members.
-    described: Vec<MetricDesc>,
+    /// Where each metric is in the registry, which knows what it is.
+    positions: Vec<usize>,
     /// Of what, and how labelled, `schema` speaks; 0 before it was made.
     identity: u64,
     schema: Arc<GroupSchema>,
@@ -49,21 +49,22 @@ impl Builder {
     /// alive until then.
     pub fn new() -> Self {
         let registry = metriken::metrics();
-        let mut samplers: BTreeMap<&str, Vec<(MetricDesc, Source)>> = BTreeMap::new();
-        for metric in &registry {
+        let mut samplers: BTreeMap<&str, Vec<(&str, usize, Source)>> = BTreeMap::new();
+        for (position, metric) in registry.iter().enumerate() {
             if let Some(sampler) = metric.metadata().get("sampler")
                 && let Some(source) = source(metric)
             {
-                samplers.entry(sampler).or_default().push((describe(metric, &source), source));
+                samplers.entry(sampler).or_default().push((column(metric), position, source));
             }
         }
-        let planned = |(sampler, mut members): (&str, Vec<(MetricDesc, Source)>)| {
-            members.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-            let (described, sources) = members.into_iter().unzip();
+        let planned = |(sampler, mut members): (&str, Vec<(&str, usize, Source)>)| {
+            members.sort_by_key(|(column, ..)| *column);
+            let (positions, sources) =
+                members.into_iter().map(|(_, position, source)| (position, source)).unzip();
             Planned {
                 name: format!("{sampler}/main"),
                 sources,
-                described,
+                positions,
                 identity: 0,
                 schema: Arc::default(),
                 hash: GroupSchema::default().hash(),
@@ -101,14 +102,16 @@ fn describe(metric: &MetricEntry, source: &Source) -> MetricDesc {
         metadata.insert("grouping_power".to_string(), GROUPING_POWER.to_string());
         metadata.insert("max_value_power".to_string(), MAX_VALUE_POWER.to_string());
     }
-    let column = metric.request_ref::<Column>().map(|column| column.0.clone());
-    MetricDesc { name: column.unwrap_or_else(|| metric.name().to_string()), metadata }
+    MetricDesc { name: column(metric).to_string(), metadata }
+}
+
+fn column(metric: &MetricEntry) -> &str {
+    metric.request_ref::<Column>().map_or_else(|| metric.name(), |column| &column.0)
 }
 
 /// A member of a group of series.
 fn describe_member(metric: &MetricDesc, members: &dyn Members, index: usize) -> MetricDesc {
     let mut described = metric.clone();
-    described.metadata.insert("id".to_string(), index.to_string());
     members.with_labels(index, &mut |labels| {
         described
             .metadata
@@ -159,15 +162,18 @@ impl Planned {
         group: &mut GroupSnapshot,
         mut schema: Option<&mut GroupSchema>,
     ) -> u64 {
+        let registry = schema.is_some().then(metriken::metrics);
+        let metrics: Vec<&MetricEntry> = registry.iter().flat_map(|registry| registry.iter()).collect();
+        let description = |at: usize| describe(metrics[self.positions[at]], &self.sources[at]);
         let mut identity = Identity::default();
-        for (position, source) in self.sources.iter().enumerate() {
+        for (at, source) in self.sources.iter().enumerate() {
             let single = match source {
                 Source::Sum(table, word, kind) => Some((metric::sum(table, *word), *kind)),
                 Source::Slot(slot, kind) => slot.get().map(|value| (value, *kind)),
                 Source::Histogram(table, word) => {
                     group.histograms.push(metric::load(table, *word));
                     if let Some(schema) = &mut schema {
-                        schema.histograms.push(self.described[position].clone());
+                        schema.histograms.push(description(at));
                     }
                     None
                 }
@@ -177,22 +183,22 @@ impl Planned {
                     identity.add(members.version());
                     indices.clear();
                     members.for_each(&mut |index, _| indices.push(index));
+                    let metric = schema.is_some().then(|| description(at));
                     for &index in indices.iter() {
                         identity.add(index as u64);
                         push(group, *kind, members.value(index));
-                        if let Some(schema) = &mut schema {
-                            let described = describe_member(&self.described[position], &**members, index);
-                            list(schema, *kind).push(described);
+                        if let (Some(schema), Some(metric)) = (&mut schema, &metric) {
+                            list(schema, *kind).push(describe_member(metric, &**members, index));
                         }
                     }
                     None
                 }
             };
             if let Some((value, kind)) = single {
-                identity.add(position as u64);
+                identity.add(at as u64);
                 push(group, kind, Some(value));
                 if let Some(schema) = &mut schema {
-                    list(schema, kind).push(self.described[position].clone());
+                    list(schema, kind).push(description(at));
                 }
             }
         }

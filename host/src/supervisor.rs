@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 
 use crate::active::{self, Active, Host, Kept};
 use crate::config::{self, Config};
+use crate::heap;
 use crate::plugin::file::Fingerprint;
 use crate::plugin::{self, Library};
 use crate::status::{self, State};
@@ -104,6 +105,8 @@ pub struct Supervisor {
     /// How many times a plugin was ended: names and metrics became free.
     departures: u64,
     folder_error: Option<String>,
+    /// Plugins came or went since the heap was last trimmed.
+    trim: bool,
     board: Board,
     tick: Box<dyn FnMut() + Send>,
     on_config: Box<dyn Fn(&Config) + Send>,
@@ -131,6 +134,7 @@ impl Supervisor {
             libraries: HashMap::new(),
             departures: 0,
             folder_error: None,
+            trim: true,
             board,
             tick: Box::new(tick),
             on_config: Box::new(on_config),
@@ -156,6 +160,9 @@ impl Supervisor {
             self.look_at_config();
             if last_tick.elapsed() >= IDLE {
                 last_tick = Instant::now();
+                if std::mem::take(&mut self.trim) {
+                    heap::trim();
+                }
                 (self.tick)();
             }
             self.publish();
@@ -333,7 +340,8 @@ impl Supervisor {
         None
     }
 
-    fn activate(&self, library: &Library, kept: &Kept) -> Active {
+    fn activate(&mut self, library: &Library, kept: &Kept) -> Active {
+        self.trim = true;
         let active =
             Active::start(&self.host, library, active::settings(&self.config, &library.manifest), kept);
         for sampler in active.samplers() {
@@ -354,6 +362,7 @@ impl Supervisor {
             && let Some(active) = entry.active.take()
         {
             drop(active);
+            self.trim = true;
             self.departures += 1;
             entry.kept = Kept::default();
         }

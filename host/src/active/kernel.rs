@@ -11,7 +11,7 @@ use super::start::{Missing, Outcome, Start};
 use super::{Host, Kept};
 use crate::bpf;
 use crate::collector::Refresh;
-use crate::metric::{Group, Histogram, PerCgroup, PerCpu, PerRow, Sum};
+use crate::metric::{Group, Histogram, PerCgroup, PerCpu, PerRow, Slot, Sum};
 use crate::plugin::Library;
 use crate::status;
 
@@ -20,6 +20,8 @@ use crate::status;
 pub struct Kernel {
     /// Events by name: opened, or why not.
     perf: BTreeMap<String, Result<Arc<bpf::perf::Event>, String>>,
+    /// Events that metrics of the sampler at hand are read from.
+    counting: Vec<(Arc<bpf::perf::Event>, Arc<Vec<Slot>>)>,
     object: Option<bpf::Object>,
     object_error: Option<String>,
 }
@@ -245,8 +247,33 @@ impl Start<'_> {
             Some(Err(why)) => return Err(Missing::Unsupported(why.clone())),
             None => return Err(Missing::Failed(format!("event {name} does not belong to the sampler"))),
         };
-        let members = PerCpu { cpus: self.host.cpus.clone(), read: move |cpu| event.read(cpu) };
-        self.defer(sampler, metric, &[], Group::new(metric.kind, members));
+        let slots = self.cpu_slots(sampler, metric, &[]);
+        self.kernel.counting.push((event, slots));
+        Ok(())
+    }
+
+    /// Has the events of the sampler's metrics read from now on.
+    pub fn events(&mut self, interval: Duration, outcome: &mut Outcome) {
+        let counting = std::mem::take(&mut self.kernel.counting);
+        if !counting.is_empty() {
+            self.add_source(interval, Box::new(Counting(counting)), outcome);
+        }
+    }
+}
+
+/// Events and the slots, by CPU, for their counts. Reading one interrupts its
+/// CPU, so it is not done for every snapshot.
+struct Counting(Vec<(Arc<bpf::perf::Event>, Arc<Vec<Slot>>)>);
+
+impl Refresh for Counting {
+    fn refresh(&mut self) -> Result<(), String> {
+        for (event, slots) in &self.0 {
+            for (cpu, slot) in slots.iter().enumerate() {
+                if let Some(count) = event.read(cpu) {
+                    slot.set(count);
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -32,6 +32,8 @@ impl Start<'_> {
         }
     }
 
+    pub fn events(&mut self, _: Duration, _: &mut Outcome) {}
+
     pub fn metric(&mut self, _: &manifest::Sampler, _: &Metric) -> Result<(), Missing> {
         Err(Missing::Unsupported(WHY.into()))
     }

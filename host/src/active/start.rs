@@ -86,6 +86,7 @@ impl<'a> Start<'a> {
                 Err(why) => outcome.missing.push(why),
             }
         }
+        self.events(interval, &mut outcome);
         let mut status = self.not_running(sampler);
         status.metrics = outcome.provided;
         status.programs = self.kernel.programs(self.manifest, sampler);
@@ -134,15 +135,7 @@ impl<'a> Start<'a> {
                 self.defer(sampler, metric, labels, SlotMetric { slot: slot.clone(), kind: metric.kind });
                 Sink::One(slot)
             }
-            Some("cpu") => {
-                let highest = self.host.cpus.ids().last().unwrap_or(0);
-                let slots: Arc<Vec<Slot>> = Arc::new((0..=highest).map(|_| Slot::default()).collect());
-                let view = slots.clone();
-                let read = move |cpu: usize| view.get(cpu)?.get();
-                let members = PerCpu { cpus: self.host.cpus.clone(), read };
-                self.defer(sampler, metric, labels, Group::new(metric.kind, members));
-                Sink::Cpu(slots)
-            }
+            Some("cpu") => Sink::Cpu(self.cpu_slots(sampler, metric, labels)),
             Some(table) => {
                 let rows = tables.entry(table.to_string()).or_default().clone();
                 let members = PerRow { rows: rows.clone(), series };
@@ -150,6 +143,22 @@ impl<'a> Start<'a> {
                 Sink::Row(rows, series)
             }
         }
+    }
+
+    /// Registers a metric with a slot per CPU, to be filled by a source.
+    pub fn cpu_slots(
+        &mut self,
+        sampler: &manifest::Sampler,
+        metric: &Metric,
+        labels: &[(&str, &str)],
+    ) -> Arc<Vec<Slot>> {
+        let highest = self.host.cpus.ids().last().unwrap_or(0);
+        let slots: Arc<Vec<Slot>> = Arc::new((0..=highest).map(|_| Slot::default()).collect());
+        let view = slots.clone();
+        let read = move |cpu: usize| view.get(cpu)?.get();
+        let members = PerCpu { cpus: self.host.cpus.clone(), read };
+        self.defer(sampler, metric, labels, Group::new(metric.kind, members));
+        slots
     }
 
     pub fn add_source(&mut self, interval: Duration, job: Box<dyn Refresh>, outcome: &mut Outcome) {
