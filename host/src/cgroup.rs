@@ -134,6 +134,11 @@ impl Cgroups {
         cgroups
     }
 
+    /// Slots of the hash: as many cgroups at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Rows of one bank of a per-cgroup table.
     pub fn slots(&self) -> usize {
         Self::slots_for(self.capacity)

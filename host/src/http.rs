@@ -266,7 +266,7 @@ impl Agent {
             warnings: board.warnings.clone(),
             cgroups: status::CgroupReport {
                 tracked: self.cgroups.tracked(),
-                capacity: self.cgroups.slots(),
+                capacity: self.cgroups.capacity(),
                 overflow: self.cgroups.overflow(),
                 hierarchy: self.hierarchy.clone(),
             },

@@ -86,7 +86,6 @@ struct Entry {
     generation: u32,
     /// None: retired.
     active: Option<Active>,
-    kept: Kept,
     /// A newer file that was refused while this one goes on.
     refused_successor: Option<String>,
 }
@@ -294,8 +293,7 @@ impl Supervisor {
         }
         let generation = self.plugins.get(&name).map_or(1, |entry| entry.generation + 1);
         self.deactivate(&name);
-        let kept = Kept::default();
-        let active = self.activate(&library, &kept);
+        let active = self.activate(&library, &Kept::default());
         tracing::info!("plugin {name} {} loaded, generation {generation}", library.version);
         self.plugins.insert(
             name.clone(),
@@ -305,7 +303,6 @@ impl Supervisor {
                 file: path.into(),
                 generation,
                 active: Some(active),
-                kept,
                 refused_successor: None,
             },
         );
@@ -364,7 +361,6 @@ impl Supervisor {
             drop(active);
             self.trim = true;
             self.departures += 1;
-            entry.kept = Kept::default();
         }
     }
 
@@ -440,14 +436,12 @@ impl Supervisor {
             let wanted = active::settings(&self.config, &entry.library.manifest);
             match entry.active.take() {
                 Some(active) if active.settings != wanted => {
-                    entry.kept = active.stop(&entry.library.manifest);
                     let library = entry.library.clone();
-                    let kept = std::mem::take(&mut entry.kept);
+                    let kept = active.stop(&library.manifest);
                     let active = self.activate(&library, &kept);
                     if let Some(entry) = self.plugins.get_mut(&name) {
                         tracing::info!("plugin {name}: {} samplers on", active.enabled.len());
                         entry.active = Some(active);
-                        entry.kept = kept;
                     }
                 }
                 unchanged => entry.active = unchanged,
