@@ -129,7 +129,7 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
     tracing::info!("serving on http://{address} after {:.0?}", started.elapsed());
 
     let agent = Agent {
-        source: Box::new(collector.clone()),
+        source: collector.clone(),
         board,
         cgroups: parts.cgroups.clone(),
         hierarchy: parts.hierarchy.clone(),

@@ -15,7 +15,7 @@ use metriken_exposition::group_builder::Stamp;
 use parking_lot::{Condvar, Mutex, RwLock};
 use rezolus_modes::{SnapshotSource, SourceError};
 
-use crate::snapshot::Builder;
+use crate::snapshot::{Builder, Reading};
 
 /// A refresh that takes longer than this is left behind.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ struct State {
     /// Requests so far, and the number of the last one that was answered.
     asked: u64,
     answered: u64,
-    latest: Option<Arc<SnapshotV3>>,
+    latest: Option<Arc<Reading>>,
     taken: Option<Instant>,
     /// The thread that is to work; older ones end.
     epoch: u64,
@@ -153,7 +153,14 @@ impl Collector {
         change()
     }
 
-    fn wait(&self) -> Result<Arc<SnapshotV3>, String> {
+    /// The current numbers, at most `ttl` old. May block for as long as it takes
+    /// to refresh what must be refreshed.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started in place of a stuck one, or the agent is
+    /// shutting down.
+    pub fn reading(&self) -> Result<Arc<Reading>, String> {
         let shared = &self.0;
         let ttl = *shared.ttl.read();
         let mut state = shared.state.lock();
@@ -189,16 +196,18 @@ impl Collector {
 }
 
 impl SnapshotSource for Collector {
-    /// The current snapshot, at most `ttl` old. Fails when no thread can be
-    /// started in place of a stuck one, or the agent is shutting down.
-    fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError> {
-        self.wait().map_err(SourceError::new)
+    fn snapshot(&self) -> Result<SnapshotV3, SourceError> {
+        self.reading().map(|reading| reading.to_snapshot()).map_err(SourceError::new)
     }
+}
 
+impl Collector {
+    /// The current numbers, if they can be had without waiting for anything.
+    ///
     /// Handing over to the thread and back costs more than reading the numbers
     /// does. When no source is due, no foreign code will run, and they can be
     /// read right here.
-    fn at_once(&self) -> Option<Arc<SnapshotV3>> {
+    pub fn at_once(&self) -> Option<Arc<Reading>> {
         let shared = &self.0;
         let now = Instant::now();
         {
@@ -302,11 +311,11 @@ fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
     true
 }
 
-fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
+fn read(shared: &Shared, started: Instant) -> Reading {
     let _reading = shared.registry.read();
     let mut builder = shared.builder.lock();
     let stamp = Stamp::now();
-    let metadata = [
+    let metadata = vec![
         ("source", "rezolus".to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_string()),
         // When the values were read, on a clock that is never set back; how
@@ -317,10 +326,10 @@ fn read(shared: &Shared, started: Instant) -> SnapshotV3 {
         ("clock_anchor_wall_ns", metriken::epoch::clock_anchor_wall_ns().to_string()),
         ("producer_epoch", metriken::epoch::producer_epoch().to_string()),
     ];
-    SnapshotV3 {
+    Reading {
         systemtime: stamp.systemtime(),
         groups: builder.get_or_insert_with(Builder::new).groups(),
         duration: started.elapsed(),
-        metadata: metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect(),
+        metadata,
     }
 }

@@ -12,13 +12,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use metriken_exposition::{Snapshot, SnapshotV3};
-use rezolus_modes::SnapshotSource;
+use metriken_exposition::Snapshot;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::cgroup::Cgroups;
+use crate::collector::Collector;
+use crate::snapshot::Reading;
 use crate::status;
 use crate::supervisor::Board;
 use crate::systeminfo::{self, SystemInfo};
@@ -41,7 +42,7 @@ pub const SCHEMAS_HEADER: &str = "rezolus-schemas";
 
 /// What the handlers need.
 pub struct Agent {
-    pub source: Box<dyn SnapshotSource>,
+    pub source: Collector,
     pub board: Board,
     pub cgroups: Arc<Cgroups>,
     pub hierarchy: Option<String>,
@@ -162,13 +163,13 @@ fn unavailable(why: String) -> Response {
 }
 
 /// Takes a snapshot without holding up other connections.
-async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<SnapshotV3>, Response> {
+async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<Reading>, Response> {
     if let Some(snapshot) = agent.source.at_once() {
         return Ok(snapshot);
     }
     let agent = agent.clone();
-    match tokio::task::spawn_blocking(move || agent.source.snapshot()).await {
-        Ok(result) => result.map_err(|error| unavailable(error.to_string())),
+    match tokio::task::spawn_blocking(move || agent.source.reading()).await {
+        Ok(result) => result.map_err(unavailable),
         Err(error) => Err(unavailable(error.to_string())),
     }
 }
@@ -194,7 +195,7 @@ fn hash(text: &str) -> Option<(u64, u64)> {
 
 async fn json(Shared(agent): Handle) -> Response {
     match snapshot(&agent).await {
-        Ok(snapshot) => as_json(&Snapshot::V3(SnapshotV3::clone(&snapshot))),
+        Ok(snapshot) => as_json(&Snapshot::V3(snapshot.to_snapshot())),
         Err(response) => response,
     }
 }

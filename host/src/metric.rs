@@ -20,6 +20,15 @@ pub const GROUPING_POWER: u8 = 3;
 pub const MAX_VALUE_POWER: u8 = 64;
 /// Buckets of such a histogram: `HISTOGRAM_BUCKETS` in BPF.
 pub const BUCKETS: usize = 496;
+/// Buckets in a line: `HISTOGRAM_LINE` in BPF.
+pub const LINE: usize = 8;
+/// Lines of a histogram.
+pub const LINES: usize = BUCKETS / LINE;
+/// Words in front of a histogram's buckets: a byte per line says whether it has
+/// ever been counted in.
+pub const MARK_WORDS: usize = 8;
+/// Words of a `struct histogram`.
+pub const HISTOGRAM_WORDS: usize = MARK_WORDS + BUCKETS;
 
 /// The column name of a metric: unique over the agent, stable over restarts.
 #[derive(Clone, Debug)]
@@ -92,17 +101,55 @@ impl Metric for Sum {
     }
 }
 
-/// A histogram whose buckets are summed over the rows of a table.
+/// A `struct histogram` that is summed over the rows of a table.
 pub struct Histogram {
     pub table: Arc<Table>,
+    /// Where it begins.
     pub word: usize,
 }
 
-/// A histogram that starts at a word, summed over the rows of a table.
-pub fn load(table: &Table, word: usize) -> Option<histogram::Histogram> {
-    let mut buckets = table.copy(0, word, BUCKETS);
-    for row in 1..table.rows() {
-        table.add_to(&mut buckets, row, word);
+/// Appends the lines of a histogram that are in use, summed over the rows of a
+/// table. Returns which they are: bit n for line n.
+pub fn lines(table: &Table, word: usize, lines: &mut Vec<[u64; LINE]>) -> u64 {
+    let mut used = 0u64;
+    for row in 0..table.rows() {
+        for mark in 0..MARK_WORDS {
+            let marks = table.get(row, word + mark);
+            if marks != 0 {
+                for (byte, _) in marks.to_ne_bytes().iter().enumerate().filter(|(_, mark)| **mark != 0) {
+                    used |= 1 << (mark * 8 + byte);
+                }
+            }
+        }
+    }
+    used &= (1 << LINES) - 1;
+    for line in ones(used) {
+        let mut sum = [0; LINE];
+        for row in 0..table.rows() {
+            table.add_to(&mut sum, row, word + MARK_WORDS + line * LINE);
+        }
+        lines.push(sum);
+    }
+    used
+}
+
+/// The numbers of the bits that are set, in order.
+pub fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let next = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        next
+    })
+}
+
+/// All buckets of a histogram of which the lines in `used` are given.
+pub fn dense<'a>(
+    used: u64,
+    lines: &mut impl Iterator<Item = &'a [u64; LINE]>,
+) -> Option<histogram::Histogram> {
+    let mut buckets = vec![0; BUCKETS];
+    for (line, counts) in ones(used).zip(lines) {
+        buckets[line * LINE..][..LINE].copy_from_slice(counts);
     }
     histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
 }
@@ -113,7 +160,9 @@ impl HistogramMetric for Histogram {
     }
 
     fn load(&self) -> Option<histogram::Histogram> {
-        load(&self.table, self.word)
+        let mut found = Vec::new();
+        let used = lines(&self.table, self.word, &mut found);
+        dense(used, &mut found.iter())
     }
 }
 

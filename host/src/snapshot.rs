@@ -1,4 +1,4 @@
-//! Groups of a snapshot from the metriken registry: one per sampler.
+//! Snapshots of the metriken registry: a group per sampler.
 //!
 //! metriken-exposition has a builder for this. It asks every metric for its
 //! metadata at every snapshot, which costs several times what reading the
@@ -8,15 +8,73 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use metriken::MetricEntry;
-use metriken_exposition::{GroupSchema, GroupSnapshot, MetricDesc};
+use metriken_exposition::{GroupSchema, GroupSnapshot, MetricDesc, SnapshotV3};
 use rezolus_plugin_api::manifest::Kind;
 
-use crate::metric::{self, Column, GROUPING_POWER, Group, MAX_VALUE_POWER, Members, Slot};
+use crate::metric::{self, Column, GROUPING_POWER, LINE, MAX_VALUE_POWER, Members, Slot};
 use crate::table::Table;
 
-/// Builds the groups of snapshots, for one set of registered metrics.
+/// A snapshot, with histograms as they are read: the lines in use.
+pub struct Reading {
+    pub systemtime: SystemTime,
+    /// How long reading it took.
+    pub duration: Duration,
+    pub metadata: Vec<(&'static str, String)>,
+    pub groups: Vec<Group>,
+}
+
+/// What one sampler measured.
+pub struct Group {
+    pub name: Arc<str>,
+    pub schema: Arc<GroupSchema>,
+    pub hash: (u64, u64),
+    pub counters: Vec<Option<u64>>,
+    pub gauges: Vec<Option<i64>>,
+    /// Which lines of each histogram are in use: bit n for line n.
+    pub histograms: Vec<u64>,
+    /// These lines, of one histogram after the other.
+    pub lines: Vec<[u64; LINE]>,
+}
+
+impl Reading {
+    /// The same in the field's exchange type, with all buckets.
+    pub fn to_snapshot(&self) -> SnapshotV3 {
+        SnapshotV3 {
+            systemtime: self.systemtime,
+            duration: self.duration,
+            metadata: self.metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
+            groups: self.groups.iter().map(Group::to_snapshot).collect(),
+        }
+    }
+}
+
+impl Group {
+    fn to_snapshot(&self) -> GroupSnapshot {
+        let mut lines = self.lines.iter();
+        GroupSnapshot {
+            name: self.name.to_string(),
+            schema_hash: self.hash,
+            schema: Some(self.schema.clone()),
+            window: None,
+            counters: self.counters.clone(),
+            gauges: self.gauges.clone(),
+            histograms: self.histograms.iter().map(|&used| metric::dense(used, &mut lines)).collect(),
+            gauge_histograms: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.counters.clear();
+        self.gauges.clear();
+        self.histograms.clear();
+        self.lines.clear();
+    }
+}
+
+/// Reads the groups of snapshots, for one set of registered metrics.
 pub struct Builder {
     groups: Vec<Planned>,
     indices: Vec<usize>,
@@ -24,7 +82,7 @@ pub struct Builder {
 
 /// One sampler's group.
 struct Planned {
-    name: String,
+    name: Arc<str>,
     /// Where the numbers are: together in memory, so that reading them touches
     /// little else. By column.
     sources: Vec<Source>,
@@ -34,6 +92,8 @@ struct Planned {
     identity: u64,
     schema: Arc<GroupSchema>,
     hash: (u64, u64),
+    /// How many lines the histograms had last time.
+    lines: usize,
 }
 
 /// Where the numbers of a metric are.
@@ -62,19 +122,20 @@ impl Builder {
             let (positions, sources) =
                 members.into_iter().map(|(_, position, source)| (position, source)).unzip();
             Planned {
-                name: format!("{sampler}/main"),
+                name: format!("{sampler}/main").into(),
                 sources,
                 positions,
                 identity: 0,
                 schema: Arc::default(),
                 hash: GroupSchema::default().hash(),
+                lines: 0,
             }
         };
         Self { groups: samplers.into_iter().map(planned).collect(), indices: Vec::new() }
     }
 
     /// Reads every metric.
-    pub fn groups(&mut self) -> Vec<GroupSnapshot> {
+    pub fn groups(&mut self) -> Vec<Group> {
         let indices = &mut self.indices;
         self.groups.iter_mut().filter_map(|planned| planned.read(indices)).collect()
     }
@@ -89,7 +150,7 @@ fn source(metric: &MetricEntry) -> Option<Source> {
     } else if let Some(metric::SlotMetric { slot, kind }) = any.downcast_ref() {
         Some(Source::Slot(slot.clone(), *kind))
     } else {
-        let group = any.downcast_ref::<Group>()?;
+        let group = any.downcast_ref::<metric::Group>()?;
         Some(Source::Members(group.members.clone(), group.kind))
     }
 }
@@ -123,45 +184,37 @@ fn describe_member(metric: &MetricDesc, members: &dyn Members, index: usize) -> 
 
 impl Planned {
     /// The group with its current numbers; None if it has no members.
-    fn read(&mut self, indices: &mut Vec<usize>) -> Option<GroupSnapshot> {
-        let mut group = GroupSnapshot {
-            name: String::new(),
-            schema_hash: self.hash,
-            schema: None,
-            window: None,
+    fn read(&mut self, indices: &mut Vec<usize>) -> Option<Group> {
+        let mut group = Group {
+            name: self.name.clone(),
+            schema: self.schema.clone(),
+            hash: self.hash,
             counters: Vec::with_capacity(self.schema.counters.len()),
             gauges: Vec::with_capacity(self.schema.gauges.len()),
             histograms: Vec::with_capacity(self.schema.histograms.len()),
-            gauge_histograms: Vec::new(),
+            lines: Vec::with_capacity(self.lines),
         };
         if self.fill(indices, &mut group, None) != self.identity {
             // Members came, went or were renamed. Numbers are read again along
             // with the descriptions, so that the two agree.
             let mut schema = GroupSchema::default();
-            group.counters.clear();
-            group.gauges.clear();
-            group.histograms.clear();
+            group.clear();
             self.identity = self.fill(indices, &mut group, Some(&mut schema));
             self.hash = schema.hash();
             self.schema = Arc::new(schema);
+            group.hash = self.hash;
+            group.schema = self.schema.clone();
         }
+        self.lines = group.lines.len();
         if group.counters.is_empty() && group.gauges.is_empty() && group.histograms.is_empty() {
             return None;
         }
-        group.name.clone_from(&self.name);
-        group.schema_hash = self.hash;
-        group.schema = Some(self.schema.clone());
         Some(group)
     }
 
     /// Reads the numbers into `group`, and the descriptions into `schema`.
     /// Returns what tells one membership from another.
-    fn fill(
-        &self,
-        indices: &mut Vec<usize>,
-        group: &mut GroupSnapshot,
-        mut schema: Option<&mut GroupSchema>,
-    ) -> u64 {
+    fn fill(&self, indices: &mut Vec<usize>, group: &mut Group, mut schema: Option<&mut GroupSchema>) -> u64 {
         let registry = schema.is_some().then(metriken::metrics);
         let metrics: Vec<&MetricEntry> = registry.iter().flat_map(|registry| registry.iter()).collect();
         let description = |at: usize| describe(metrics[self.positions[at]], &self.sources[at]);
@@ -171,7 +224,7 @@ impl Planned {
                 Source::Sum(table, word, kind) => Some((metric::sum(table, *word), *kind)),
                 Source::Slot(slot, kind) => slot.get().map(|value| (value, *kind)),
                 Source::Histogram(table, word) => {
-                    group.histograms.push(metric::load(table, *word));
+                    group.histograms.push(metric::lines(table, *word, &mut group.lines));
                     if let Some(schema) = &mut schema {
                         schema.histograms.push(description(at));
                     }
@@ -206,7 +259,7 @@ impl Planned {
     }
 }
 
-fn push(group: &mut GroupSnapshot, kind: Kind, value: Option<u64>) {
+fn push(group: &mut Group, kind: Kind, value: Option<u64>) {
     match kind {
         Kind::Gauge => group.gauges.push(value.map(|value| value as i64)),
         _ => group.counters.push(value),

@@ -53,11 +53,6 @@ impl Table {
         }
     }
 
-    /// A copy of words of a row, from `word` on.
-    pub fn copy(&self, row: usize, word: usize, count: usize) -> Vec<u64> {
-        self.words(row, word, count).iter().map(|value| value.load(Ordering::Relaxed)).collect()
-    }
-
     /// Adds words of a row, from `word` on, to `sums`.
     pub fn add_to(&self, sums: &mut [u64], row: usize, word: usize) {
         let words = self.words(row, word, sums.len());

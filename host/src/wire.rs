@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::UNIX_EPOCH;
 
-use metriken_exposition::{GroupSnapshot, Snapshot, SnapshotV3};
+use metriken_exposition::Snapshot;
+
+use crate::metric::{GROUPING_POWER, LINE, LINES, MAX_VALUE_POWER, ones};
+use crate::snapshot::{Group, Reading};
 
 type Hash = (u64, u64);
 
@@ -16,8 +19,8 @@ type Hash = (u64, u64);
 #[derive(Default)]
 pub struct Encoder {
     schemas: HashMap<Hash, Vec<u8>>,
-    /// The configuration that the last histogram had, encoded.
-    config: Option<(histogram::Config, Vec<u8>)>,
+    /// How a histogram begins; empty before the first.
+    histogram: Vec<u8>,
     /// The last body was this long.
     length: usize,
 }
@@ -28,48 +31,47 @@ impl Encoder {
     /// # Errors
     ///
     /// Those of the encoder for schemas, which has no reason to fail.
-    pub fn encode(&mut self, snapshot: &SnapshotV3, held: &[Hash]) -> Result<Vec<u8>, String> {
+    pub fn encode(&mut self, reading: &Reading, held: &[Hash]) -> Result<Vec<u8>, String> {
         let mut out = Vec::with_capacity(self.length + 1024);
         array(&mut out, 4);
-        let since = snapshot.systemtime.duration_since(UNIX_EPOCH).unwrap_or_default();
-        for duration in [since, snapshot.duration] {
+        let since = reading.systemtime.duration_since(UNIX_EPOCH).unwrap_or_default();
+        for duration in [since, reading.duration] {
             array(&mut out, 2);
             uint(&mut out, duration.as_secs());
             uint(&mut out, duration.subsec_nanos().into());
         }
-        head(&mut out, snapshot.metadata.len(), 0x80, 0xde);
-        for (key, value) in &snapshot.metadata {
+        head(&mut out, reading.metadata.len(), 0x80, 0xde);
+        for (key, value) in &reading.metadata {
             string(&mut out, key);
             string(&mut out, value);
         }
-        array(&mut out, snapshot.groups.len());
-        for group in &snapshot.groups {
+        array(&mut out, reading.groups.len());
+        for group in &reading.groups {
             self.group(&mut out, group, held)?;
         }
-        if self.schemas.len() > snapshot.groups.len() {
-            self.schemas.retain(|hash, _| snapshot.groups.iter().any(|group| group.schema_hash == *hash));
+        if self.schemas.len() > reading.groups.len() {
+            self.schemas.retain(|hash, _| reading.groups.iter().any(|group| group.hash == *hash));
         }
         self.length = out.len();
         Ok(out)
     }
 
-    fn group(&mut self, out: &mut Vec<u8>, group: &GroupSnapshot, held: &[Hash]) -> Result<(), String> {
+    fn group(&mut self, out: &mut Vec<u8>, group: &Group, held: &[Hash]) -> Result<(), String> {
         array(out, 7);
         string(out, &group.name);
         array(out, 2);
-        uint(out, group.schema_hash.0);
-        uint(out, group.schema_hash.1);
-        match &group.schema {
-            Some(schema) if !held.contains(&group.schema_hash) => {
-                let bytes = match self.schemas.entry(group.schema_hash) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(new) => {
-                        new.insert(Snapshot::to_msgpack(schema).map_err(|error| error.to_string())?)
-                    }
-                };
-                out.extend_from_slice(bytes);
-            }
-            _ => out.push(NIL),
+        uint(out, group.hash.0);
+        uint(out, group.hash.1);
+        if held.contains(&group.hash) {
+            out.push(NIL);
+        } else {
+            let bytes = match self.schemas.entry(group.hash) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(Snapshot::to_msgpack(&group.schema).map_err(|error| error.to_string())?)
+                }
+            };
+            out.extend_from_slice(bytes);
         }
         // The agent's groups have no window.
         out.push(NIL);
@@ -82,37 +84,32 @@ impl Encoder {
             optional(out, *value, int);
         }
         array(out, group.histograms.len());
-        for histogram in &group.histograms {
-            match histogram {
-                Some(histogram) => self.histogram(out, histogram)?,
-                None => out.push(NIL),
+        if self.histogram.is_empty() {
+            let config = histogram::Config::new(GROUPING_POWER, MAX_VALUE_POWER);
+            let config = config.map_err(|error| error.to_string())?;
+            array(&mut self.histogram, 2);
+            let bytes = Snapshot::to_msgpack(&config).map_err(|error| error.to_string())?;
+            self.histogram.extend_from_slice(&bytes);
+            array(&mut self.histogram, LINES * LINE);
+        }
+        let mut lines = group.lines.iter();
+        for &used in &group.histograms {
+            out.extend_from_slice(&self.histogram);
+            let mut done = 0;
+            for (line, counts) in ones(used).zip(&mut lines) {
+                zeros(out, line - done);
+                counts.iter().for_each(|&count| uint(out, count));
+                done = line + 1;
             }
+            zeros(out, LINES - done);
         }
         Ok(())
     }
+}
 
-    fn histogram(&mut self, out: &mut Vec<u8>, histogram: &histogram::Histogram) -> Result<(), String> {
-        array(out, 2);
-        let config = histogram.config();
-        match &self.config {
-            Some((known, bytes)) if *known == config => out.extend_from_slice(bytes),
-            _ => {
-                let bytes = Snapshot::to_msgpack(&config).map_err(|error| error.to_string())?;
-                out.extend_from_slice(&bytes);
-                self.config = Some((config, bytes));
-            }
-        }
-        let buckets = histogram.as_slice();
-        array(out, buckets.len());
-        for eight in buckets.chunks(8) {
-            if eight.iter().fold(0, |all, bucket| all | bucket) == 0 {
-                out.extend_from_slice(&[0; 8][..eight.len()]);
-            } else {
-                eight.iter().for_each(|&bucket| uint(out, bucket));
-            }
-        }
-        Ok(())
-    }
+/// Lines of buckets without a count.
+fn zeros(out: &mut Vec<u8>, lines: usize) {
+    out.resize(out.len() + lines * LINE, 0);
 }
 
 const NIL: u8 = 0xc0;
@@ -214,11 +211,7 @@ mod tests {
         powers.iter().flat_map(|&edge| [edge - 1, edge, edge + 1]).chain([u64::MAX]).collect()
     }
 
-    fn snapshot() -> SnapshotV3 {
-        let mut buckets = vec![0u64; 496];
-        for (index, edge) in edges().into_iter().enumerate() {
-            buckets[index * 13] = edge;
-        }
+    fn group(name: &str) -> Group {
         let describe = |name: String| MetricDesc { name, metadata: [("a".into(), "b".into())].into() };
         let schema = GroupSchema {
             counters: (0..70).map(|n| describe("c".repeat(n * 5))).collect(),
@@ -226,41 +219,50 @@ mod tests {
         };
         let gauges =
             edges().into_iter().map(|edge| edge as i64).flat_map(|v| [Some(v), Some(v.wrapping_neg()), None]);
-        let group = GroupSnapshot {
-            name: "n".repeat(300),
-            schema_hash: schema.hash(),
-            schema: Some(Arc::new(schema)),
-            window: None,
+        // Nothing, the first line, the last, and all of them.
+        let histograms = vec![0, 1, 1 << (LINES - 1), (1 << LINES) - 1];
+        let lines: u32 = histograms.iter().map(|used: &u64| used.count_ones()).sum();
+        let mut counts = edges().into_iter().cycle();
+        Group {
+            name: name.into(),
+            hash: schema.hash(),
+            schema: Arc::new(schema),
             counters: edges().into_iter().map(Some).chain([None]).collect(),
             gauges: gauges.collect(),
-            histograms: vec![histogram::Histogram::from_buckets(3, 64, buckets).ok(), None],
-            gauge_histograms: Vec::new(),
-        };
-        SnapshotV3 {
+            histograms,
+            lines: (0..lines).map(|_| std::array::from_fn(|_| counts.next().unwrap())).collect(),
+        }
+    }
+
+    fn reading() -> Reading {
+        let empty =
+            Group { counters: vec![], gauges: vec![], histograms: vec![], lines: vec![], ..group("") };
+        Reading {
             systemtime: UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789),
             duration: Duration::from_micros(77),
-            metadata: (0..20).map(|n| (n.to_string(), "v".repeat(n * 4))).collect(),
-            groups: vec![group.clone(), GroupSnapshot { name: String::new(), gauges: Vec::new(), ..group }],
+            // One: the exchange type keeps them in no particular order.
+            metadata: vec![("key", "v".repeat(100))],
+            groups: vec![group(&"n".repeat(300)), empty],
         }
     }
 
     #[test]
     fn the_bytes_are_those_of_serde() {
-        let snapshot = snapshot();
-        let expected = Snapshot::to_msgpack(&Snapshot::V3(snapshot.clone())).unwrap();
+        let reading = reading();
+        let expected = Snapshot::to_msgpack(&Snapshot::V3(reading.to_snapshot())).unwrap();
         let mut encoder = Encoder::default();
-        assert!(encoder.encode(&snapshot, &[]).unwrap() == expected);
-        assert!(encoder.encode(&snapshot, &[]).unwrap() == expected, "with what was remembered");
+        assert!(encoder.encode(&reading, &[]).unwrap() == expected);
+        assert!(encoder.encode(&reading, &[]).unwrap() == expected, "with what was remembered");
     }
 
     #[test]
     fn schemas_that_are_held_are_left_out() {
-        let mut snapshot = snapshot();
-        let held = [snapshot.groups[0].schema_hash];
-        let bytes = Encoder::default().encode(&snapshot, &held).unwrap();
-        for group in &mut snapshot.groups {
+        let reading = reading();
+        let bytes = Encoder::default().encode(&reading, &[reading.groups[0].hash]).unwrap();
+        let mut expected = reading.to_snapshot();
+        for group in &mut expected.groups {
             group.schema = None;
         }
-        assert!(bytes == Snapshot::to_msgpack(&Snapshot::V3(snapshot)).unwrap());
+        assert!(bytes == Snapshot::to_msgpack(&Snapshot::V3(expected)).unwrap());
     }
 }

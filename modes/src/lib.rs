@@ -4,7 +4,6 @@
 //! plugins or BPF. The agent's own HTTP server is the first reader.
 
 use std::fmt;
-use std::sync::Arc;
 
 use metriken_exposition::SnapshotV3;
 
@@ -18,13 +17,7 @@ pub trait SnapshotSource: Send + Sync {
     /// # Errors
     ///
     /// When there is none to be had, with the reason.
-    fn snapshot(&self) -> Result<Arc<SnapshotV3>, SourceError>;
-
-    /// The same, if it can be had without waiting for anything: for callers
-    /// that must not block.
-    fn at_once(&self) -> Option<Arc<SnapshotV3>> {
-        None
-    }
+    fn snapshot(&self) -> Result<SnapshotV3, SourceError>;
 }
 
 /// Why there is no snapshot.

@@ -24,7 +24,7 @@ enum how { HOW_SUCCESS, HOW_FAILURE, HOW_SIGNAL };
 
 struct exits {
 	u64 processes[3]; /* by enum how */
-	u64 lifetime[HISTOGRAM_BUCKETS];
+	struct histogram lifetime;
 };
 TABLE(exits, struct exits);
 
@@ -37,7 +37,7 @@ static __always_inline int process_exit(struct task_struct___example *task)
 	if (!row || BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
 	add(&row->processes[code & 0x7f ? HOW_SIGNAL : code ? HOW_FAILURE : HOW_SUCCESS], 1);
-	histogram_add(row->lifetime,
+	histogram_add(&row->lifetime,
 		      bpf_ktime_get_ns() - BPF_CORE_READ(task, group_leader, start_time));
 	return 0;
 }

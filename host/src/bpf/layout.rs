@@ -5,7 +5,7 @@ use libbpf_rs::btf::types::{Array, DataSec, Enum, Enum64, Int, IntEncoding, Memb
 use libbpf_rs::btf::{Btf, BtfKind, BtfType, TypeId};
 use rezolus_plugin_api::manifest::{Dimension, Kind};
 
-use crate::metric::BUCKETS;
+use crate::metric::{BUCKETS, HISTOGRAM_WORDS, MARK_WORDS};
 
 /// A member of a row: where it starts and what it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Field {
     pub size: usize,
     /// Whether an element is a signed integer.
     pub signed: bool,
+    /// Whether an element is a `struct histogram`.
+    pub histogram: bool,
 }
 
 /// Finds a member of a struct; `a.b` is a member of a member.
@@ -36,16 +38,30 @@ pub fn field(btf: &Btf<'_>, row: TypeId, path: &str) -> Result<Field, String> {
         dimensions.push(array.capacity());
         element = resolve(btf, array.ty())?;
     }
-    let (size, signed) = match element.kind() {
+    match element.kind() {
         BtfKind::Int => {
             let int = Int::try_from(element).map_err(|_| "damaged BTF".to_string())?;
-            (usize::from(int.bits) / 8, matches!(int.encoding, IntEncoding::Signed))
+            let (size, signed) = (usize::from(int.bits) / 8, matches!(int.encoding, IntEncoding::Signed));
+            Ok(Field { offset, dimensions, size, signed, histogram: false })
         }
-        kind => {
-            return Err(format!("member {path} is of kind {kind:?}, not an integer or array of integers"));
+        BtfKind::Struct if is_histogram(btf, &element) => {
+            Ok(Field { offset, dimensions, size: HISTOGRAM_WORDS * 8, signed: false, histogram: true })
         }
+        kind => Err(format!(
+            "member {path} is of kind {kind:?}, not an integer, a struct histogram or an array of these"
+        )),
+    }
+}
+
+/// Whether a struct is laid out as `struct histogram` in histogram.bpf.h.
+fn is_histogram(btf: &Btf<'_>, ty: &BtfType<'_>) -> bool {
+    let is = |name: &str, offset: usize, size: usize, length: usize| {
+        field(btf, ty.type_id(), name)
+            .is_ok_and(|f| f.offset == offset && f.size == size && f.dimensions == [length])
     };
-    Ok(Field { offset, dimensions, size, signed })
+    ty.name().is_some_and(|name| name == "histogram")
+        && is("touched", 0, 1, MARK_WORDS * 8)
+        && is("bucket", MARK_WORDS * 8, 8, BUCKETS)
 }
 
 fn member(btf: &Btf<'_>, ty: TypeId, name: &str) -> Result<(usize, TypeId), String> {
@@ -91,20 +107,19 @@ pub fn words(
     dimensions: &[Dimension<'_>],
     kind: Kind,
 ) -> Result<Vec<usize>, String> {
-    if field.size != 8 || !field.offset.is_multiple_of(8) {
+    match (kind, field.histogram) {
+        (Kind::Histogram, false) => return Err("the member is not a struct histogram".into()),
+        (Kind::Counter | Kind::Gauge, true) => return Err("the member is a struct histogram".into()),
+        _ => {}
+    }
+    if !field.size.is_multiple_of(8)
+        || !field.offset.is_multiple_of(8)
+        || (field.size != 8 && !field.histogram)
+    {
         return Err(format!("numbers are aligned u64, not {} bits at byte {}", field.size * 8, field.offset));
     }
-    let mut lengths = field.dimensions.as_slice();
-    let mut element = 1;
-    if kind == Kind::Histogram {
-        match lengths.split_last() {
-            Some((&BUCKETS, outer)) => {
-                element = BUCKETS;
-                lengths = outer;
-            }
-            _ => return Err(format!("a histogram's innermost dimension has {BUCKETS} buckets")),
-        }
-    }
+    let lengths = field.dimensions.as_slice();
+    let element = field.size / 8;
     if lengths.len() != dimensions.len() {
         return Err(format!(
             "the member has {} array dimensions and the metric {} labels in `by`",

@@ -33,9 +33,9 @@ struct totals {
 	u64 requeues[OPS];
 	u64 unseen;
 	u64 errors[OPS][ERRORS];
-	u64 size[OPS][HISTOGRAM_BUCKETS];
-	u64 latency[OPS][HISTOGRAM_BUCKETS];
-	u64 queue_latency[OPS][HISTOGRAM_BUCKETS];
+	struct histogram size[OPS];
+	struct histogram latency[OPS];
+	struct histogram queue_latency[OPS];
 } CACHE_LINE;
 TABLE(totals, struct totals);
 
@@ -193,12 +193,12 @@ static __always_inline void count_latency(struct totals *row, u64 op, struct req
 	}
 	if (enabled_blockio_latency) {
 		now = bpf_ktime_get_ns();
-		histogram_add(row->latency[op], now > issued ? now - issued : 0);
+		histogram_add(&row->latency[op], now > issued ? now - issued : 0);
 	}
 	if (enabled_blockio_queue_latency) {
 		made = READ(trusted, rq, start_time_ns);
 		if (made) /* 0 where the queue keeps no statistics (iostats) */
-			histogram_add(row->queue_latency[op], issued > made ? issued - made : 0);
+			histogram_add(&row->queue_latency[op], issued > made ? issued - made : 0);
 	}
 }
 
@@ -229,7 +229,7 @@ static __always_inline int on_complete(struct request *rq, int error, u32 bytes,
 			add(&row->bytes[op], bytes);
 		if (whole) {
 			add(&row->operations[op], 1);
-			histogram_add(row->size[op], bytes);
+			histogram_add(&row->size[op], bytes);
 		}
 	}
 	if (whole && (enabled_blockio_latency || enabled_blockio_queue_latency))

@@ -22,10 +22,10 @@
  * are absent.
  */
 struct stalls {
-	u64 direct_latency[HISTOGRAM_BUCKETS];
-	u64 memcg_latency[HISTOGRAM_BUCKETS];
-	u64 node_latency[HISTOGRAM_BUCKETS];
-	u64 compaction_latency[HISTOGRAM_BUCKETS];
+	struct histogram direct_latency;
+	struct histogram memcg_latency;
+	struct histogram node_latency;
+	struct histogram compaction_latency;
 	u64 direct_reclaimed;
 	u64 memcg_reclaimed;
 	u64 node_reclaimed;
@@ -80,7 +80,8 @@ static __always_inline int on_begin(enum stall stall)
  * The end of a stall: adds its length to `latency` and `time`, and 1 to
  * `count`. Nothing happens if its begin was not seen.
  */
-static __always_inline int on_end(enum stall stall, u64 *latency, u64 *count, u64 *time)
+static __always_inline int on_end(enum stall stall, struct histogram *latency, u64 *count,
+				  u64 *time)
 {
 	u64 key = stall_key(stall), now = bpf_ktime_get_ns(), length;
 	u64 *began = bpf_map_lookup_elem(&stalled, &key);
@@ -120,7 +121,7 @@ static __always_inline int on_direct_end(u64 freed)
 	if (!row || !cgroup)
 		return 0;
 	add(&row->direct_reclaimed, freed);
-	return on_end(DIRECT, row->direct_latency, &cgroup->direct_count, &cgroup->direct_time);
+	return on_end(DIRECT, &row->direct_latency, &cgroup->direct_count, &cgroup->direct_time);
 }
 
 static __always_inline int on_memcg_end(u64 freed)
@@ -131,7 +132,7 @@ static __always_inline int on_memcg_end(u64 freed)
 	if (!row || !cgroup)
 		return 0;
 	add(&row->memcg_reclaimed, freed);
-	return on_end(MEMCG, row->memcg_latency, &cgroup->memcg_count, &cgroup->memcg_time);
+	return on_end(MEMCG, &row->memcg_latency, &cgroup->memcg_count, &cgroup->memcg_time);
 }
 
 static __always_inline int on_node_end(u64 freed)
@@ -142,7 +143,7 @@ static __always_inline int on_node_end(u64 freed)
 	if (!row || !cgroup)
 		return 0;
 	add(&row->node_reclaimed, freed);
-	return on_end(NODE, row->node_latency, &cgroup->node_count, &cgroup->node_time);
+	return on_end(NODE, &row->node_latency, &cgroup->node_count, &cgroup->node_time);
 }
 
 static __always_inline int on_compaction_end(void)
@@ -152,7 +153,7 @@ static __always_inline int on_compaction_end(void)
 
 	if (!row || !cgroup)
 		return 0;
-	return on_end(COMPACTION, row->compaction_latency, &cgroup->compaction_count,
+	return on_end(COMPACTION, &row->compaction_latency, &cgroup->compaction_count,
 		      &cgroup->compaction_time);
 }
 

@@ -36,9 +36,9 @@ struct cpu_row {
 TABLE(per_cpu, struct cpu_row);
 
 struct histogram_row {
-	u64 runqueue_latency[HISTOGRAM_BUCKETS];
-	u64 running[HISTOGRAM_BUCKETS];
-	u64 offcpu[HISTOGRAM_BUCKETS];
+	struct histogram runqueue_latency;
+	struct histogram running;
+	struct histogram offcpu;
 } CACHE_LINE;
 TABLE(histograms, struct histogram_row);
 
@@ -135,10 +135,10 @@ static __always_inline void arrive(struct cpu_row *cpu, struct histogram_row *hi
 		add_own(&cpu->wakeup, 1);
 		if (row->since) {
 			blocked = elapsed(row->since, row->queued);
-			histogram_add(histograms->offcpu, blocked);
+			histogram_add(&histograms->offcpu, blocked);
 		}
 	}
-	histogram_add(histograms->runqueue_latency, wait);
+	histogram_add(&histograms->runqueue_latency, wait);
 	add_own(&cpu->runqueue_wait, wait);
 	if (cgroup) {
 		add(&cgroup->runqueue_wait, wait);
@@ -165,7 +165,7 @@ static __always_inline int on_switch(bool preempt, struct task_struct *prev,
 	if (prev_pid) {
 		leave(cpu, preempt, prev, prev_pid, now, btf);
 		if (stint->began)
-			histogram_add(spread->running, elapsed(stint->began, now));
+			histogram_add(&spread->running, elapsed(stint->began, now));
 	} else {
 		add_own(&cpu->idle_exit, 1);
 	}

@@ -27,7 +27,7 @@ TABLE(counts, struct count_row);
 TABLE(cgroups, struct count_row);
 
 struct latency_row {
-	u64 latency[OPS][HISTOGRAM_BUCKETS];
+	struct histogram latency[OPS];
 	u64 discarded_samples;
 } CACHE_LINE;
 TABLE(latencies, struct latency_row);
@@ -103,7 +103,7 @@ static __always_inline int on_exit(u64 regs)
 		return 0;
 	}
 	if (row->entered) {
-		histogram_add(latency->latency[row->op & OP_MASK], now - row->entered);
+		histogram_add(&latency->latency[row->op & OP_MASK], now - row->entered);
 		row->entered = 0;
 	}
 	return 0;

@@ -29,7 +29,7 @@ static __always_inline void connect_ends(struct totals *row, u64 socket, bool es
 		return;
 	if (established) {
 		now = bpf_ktime_get_ns();
-		histogram_add(row->connect_latency, now - *began);
+		histogram_add(&row->connect_latency, now - *began);
 	}
 	bpf_map_delete_elem(&connecting, &socket);
 }
@@ -44,7 +44,7 @@ static __always_inline int on_state(struct sock *sk, u32 old, u64 new, bool trus
 	if (!row || READ(trusted, sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (enabled_tcp_state) {
-		barrier_var(new); /* as in histogram_add() */
+		barrier_var(new); /* as in histogram_add(&) */
 		if (new < STATES)
 			add(&row->states[new], 1);
 		if (new == STATE_ESTABLISHED)

@@ -69,8 +69,8 @@ static __always_inline int on_segment(struct sock *sk, struct sk_buff *skb, bool
 
 		if (srtt) { /* 0: no estimate yet */
 			/* kept in eighths and in quarters of a microsecond */
-			histogram_add(row->srtt, srtt * 1000ULL / 8);
-			histogram_add(row->jitter, READ(trusted, tcp, mdev_us) * 1000ULL / 4);
+			histogram_add(&row->srtt, srtt * 1000ULL / 8);
+			histogram_add(&row->jitter, READ(trusted, tcp, mdev_us) * 1000ULL / 4);
 		}
 	}
 	if (enabled_tcp_packet_latency) {
@@ -95,7 +95,7 @@ static __always_inline int on_read(struct sock *sk, bool trusted)
 	*slot = 0;
 	row = row_at(totals, bank());
 	if (row)
-		histogram_add(row->packet_latency, (bpf_ktime_get_ns() - word) & UNREAD_TIME);
+		histogram_add(&row->packet_latency, (bpf_ktime_get_ns() - word) & UNREAD_TIME);
 	return 0;
 }
 

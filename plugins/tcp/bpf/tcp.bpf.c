@@ -55,11 +55,11 @@ struct totals {
 	u64 reset_received;
 	u64 retransmit;
 	u64 synack_retransmit;
-	u64 size[DIRECTIONS][HISTOGRAM_BUCKETS];
-	u64 connect_latency[HISTOGRAM_BUCKETS];
-	u64 packet_latency[HISTOGRAM_BUCKETS];
-	u64 srtt[HISTOGRAM_BUCKETS];
-	u64 jitter[HISTOGRAM_BUCKETS];
+	struct histogram size[DIRECTIONS];
+	struct histogram connect_latency;
+	struct histogram packet_latency;
+	struct histogram srtt;
+	struct histogram jitter;
 } CACHE_LINE;
 TABLE(totals, struct totals);
 

@@ -27,7 +27,7 @@ static __always_inline int count_transfer(enum direction direction, int length)
 		return 0;
 	add(&row->packets[direction], 1);
 	add(&row->bytes[direction], length);
-	histogram_add(row->size[direction], length);
+	histogram_add(&row->size[direction], length);
 	return 0;
 }
 
