@@ -20,6 +20,10 @@ use crate::snapshot::{Builder, Reading};
 /// A refresh that takes longer than this is left behind.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Whoever asks again this soon does not wait for a refresh: it happens behind
+/// the snapshot's back, for the next one.
+const BRISK: Duration = Duration::from_millis(50);
+
 /// Something that has to be asked for its current numbers.
 pub trait Refresh: Send {
     /// # Errors
@@ -64,6 +68,11 @@ impl Source {
     fn due(&self, now: Instant) -> bool {
         self.last.is_none_or(|last| now.duration_since(last) >= self.interval)
     }
+
+    /// Due for so long that its numbers are not to be shown without a refresh.
+    fn overdue(&self, now: Instant) -> bool {
+        self.last.is_none_or(|last| now.duration_since(last) >= self.interval * 2)
+    }
 }
 
 #[derive(Default)]
@@ -73,6 +82,8 @@ struct State {
     /// Requests so far, and the number of the last one that was answered.
     asked: u64,
     answered: u64,
+    /// A refresh is wanted that nobody waits for.
+    behind: bool,
     latest: Option<Arc<Reading>>,
     taken: Option<Instant>,
     /// The thread that is to work; older ones end.
@@ -205,23 +216,28 @@ impl Collector {
     /// The current numbers, if they can be had without waiting for anything.
     ///
     /// Handing over to the thread and back costs more than reading the numbers
-    /// does. When no source is due, no foreign code will run, and they can be
-    /// read right here.
+    /// does. When no source is due, or who asks is not going to wait for it, no
+    /// foreign code will run, and they can be read right here.
     pub fn at_once(&self) -> Option<Arc<Reading>> {
         let shared = &self.0;
         let now = Instant::now();
         {
-            let state = shared.state.lock();
-            if let (Some(latest), Some(taken)) = (&state.latest, state.taken)
-                && now.duration_since(taken) < *shared.ttl.read()
+            let mut state = shared.state.lock();
+            let age = state.taken.map_or(Duration::MAX, |taken| now.duration_since(taken));
+            if age < *shared.ttl.read()
+                && let Some(latest) = &state.latest
             {
                 return Some(latest.clone());
             }
-            if state.stop
-                || state.answered < state.asked
-                || state.sources.values().any(|source| source.due(now))
-            {
+            if state.stop || state.answered < state.asked {
                 return None;
+            }
+            if state.sources.values().any(|source| source.due(now)) {
+                if age > BRISK || state.sources.values().any(|source| source.overdue(now)) {
+                    return None;
+                }
+                state.behind = true;
+                shared.work.notify_one();
             }
         }
         (shared.prelude)();
@@ -242,15 +258,22 @@ fn run(shared: &Shared, epoch: u64) {
     loop {
         let ticket = {
             let mut state = shared.state.lock();
-            while state.answered >= state.asked && !state.stop && state.epoch == epoch {
+            while state.answered >= state.asked && !state.behind && !state.stop && state.epoch == epoch {
                 shared.work.wait(&mut state);
             }
             if state.stop || state.epoch != epoch {
                 return;
             }
-            state.asked
+            state.behind = false;
+            (state.answered < state.asked).then_some(state.asked)
         };
         let started = Instant::now();
+        let Some(ticket) = ticket else {
+            if refresh_due(shared, epoch, started) {
+                continue;
+            }
+            return;
+        };
         (shared.prelude)();
         if !refresh_due(shared, epoch, started) {
             return;
@@ -326,10 +349,6 @@ fn read(shared: &Shared, started: Instant) -> Reading {
         ("clock_anchor_wall_ns", metriken::epoch::clock_anchor_wall_ns().to_string()),
         ("producer_epoch", metriken::epoch::producer_epoch().to_string()),
     ];
-    Reading {
-        systemtime: stamp.systemtime(),
-        groups: builder.get_or_insert_with(Builder::new).groups(),
-        duration: started.elapsed(),
-        metadata,
-    }
+    let (groups, numbers) = builder.get_or_insert_with(Builder::new).read();
+    Reading { systemtime: stamp.systemtime(), groups, numbers, duration: started.elapsed(), metadata }
 }

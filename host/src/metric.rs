@@ -222,6 +222,9 @@ pub trait Members: Send + Sync + 'static {
     /// One more than the highest index.
     fn entries(&self) -> usize;
     fn value(&self, index: usize) -> Option<u64>;
+    /// Calls `each` with the index and number of every series. Returns the
+    /// version they have, or had when it began.
+    fn read(&self, each: &mut dyn FnMut(usize, Option<u64>)) -> u64;
     /// Changes whenever membership or labels do.
     fn version(&self) -> u64;
     fn for_each(&self, each: &mut dyn FnMut(usize, &Labels));
@@ -370,6 +373,10 @@ impl<F: Fn(usize) -> Option<u64> + Send + Sync + 'static> Members for PerCpu<F> 
     fn value(&self, index: usize) -> Option<u64> {
         (self.read)(index)
     }
+    fn read(&self, each: &mut dyn FnMut(usize, Option<u64>)) -> u64 {
+        self.cpus.ids().for_each(|id| each(id, (self.read)(id)));
+        0
+    }
     fn version(&self) -> u64 {
         0
     }
@@ -408,6 +415,11 @@ impl Members for PerCgroup {
     }
     fn value(&self, index: usize) -> Option<u64> {
         Some(self.sum(index, self.word))
+    }
+    fn read(&self, each: &mut dyn FnMut(usize, Option<u64>)) -> u64 {
+        let version = self.cgroups.version();
+        self.for_each(&mut |slot, _| each(slot, self.value(slot)));
+        version
     }
     fn version(&self) -> u64 {
         self.cgroups.version()
@@ -497,6 +509,15 @@ impl Members for PerRow {
     fn value(&self, index: usize) -> Option<u64> {
         let inner = self.rows.inner.read();
         inner.rows.get(index)?.as_ref()?.values.get(self.series).copied().flatten()
+    }
+    fn read(&self, each: &mut dyn FnMut(usize, Option<u64>)) -> u64 {
+        let inner = self.rows.inner.read();
+        for (index, row) in inner.rows.iter().enumerate() {
+            if let Some(row) = row {
+                each(index, row.values.get(self.series).copied().flatten());
+            }
+        }
+        inner.version
     }
     fn version(&self) -> u64 {
         self.rows.inner.read().version

@@ -24,19 +24,70 @@ pub struct Reading {
     pub duration: Duration,
     pub metadata: Vec<(&'static str, String)>,
     pub groups: Vec<Group>,
+    /// Of all groups, one after the other: few allocations, close together.
+    pub numbers: Numbers,
 }
 
-/// What one sampler measured.
+/// What one sampler measured: how many numbers of each kind, and their names.
 pub struct Group {
     pub name: Arc<str>,
     pub schema: Arc<GroupSchema>,
     pub hash: (u64, u64),
+    pub lengths: Lengths,
+}
+
+/// How many numbers there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lengths {
+    pub counters: usize,
+    pub gauges: usize,
+    pub histograms: usize,
+    pub lines: usize,
+}
+
+#[derive(Default)]
+pub struct Numbers {
     pub counters: Vec<Option<u64>>,
     pub gauges: Vec<Option<i64>>,
     /// Which lines of each histogram are in use: bit n for line n.
     pub histograms: Vec<u64>,
     /// These lines, of one histogram after the other.
     pub lines: Vec<[u64; LINE]>,
+}
+
+/// The numbers of one group.
+pub struct Slices<'a> {
+    pub counters: &'a [Option<u64>],
+    pub gauges: &'a [Option<i64>],
+    pub histograms: &'a [u64],
+    pub lines: &'a [[u64; LINE]],
+}
+
+impl Numbers {
+    fn with_capacity(lengths: Lengths) -> Self {
+        Self {
+            counters: Vec::with_capacity(lengths.counters),
+            gauges: Vec::with_capacity(lengths.gauges),
+            histograms: Vec::with_capacity(lengths.histograms),
+            lines: Vec::with_capacity(lengths.lines),
+        }
+    }
+
+    pub fn lengths(&self) -> Lengths {
+        Lengths {
+            counters: self.counters.len(),
+            gauges: self.gauges.len(),
+            histograms: self.histograms.len(),
+            lines: self.lines.len(),
+        }
+    }
+
+    fn truncate(&mut self, lengths: Lengths) {
+        self.counters.truncate(lengths.counters);
+        self.gauges.truncate(lengths.gauges);
+        self.histograms.truncate(lengths.histograms);
+        self.lines.truncate(lengths.lines);
+    }
 }
 
 impl Reading {
@@ -46,38 +97,52 @@ impl Reading {
             systemtime: self.systemtime,
             duration: self.duration,
             metadata: self.metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
-            groups: self.groups.iter().map(Group::to_snapshot).collect(),
+            groups: self.groups().map(|(group, numbers)| group.to_snapshot(&numbers)).collect(),
         }
+    }
+
+    /// The groups with their numbers.
+    pub fn groups(&self) -> impl Iterator<Item = (&Group, Slices<'_>)> {
+        fn take<'a, T>(rest: &mut &'a [T], length: usize) -> &'a [T] {
+            let (taken, left) = rest.split_at(length);
+            *rest = left;
+            taken
+        }
+        let Numbers { counters, gauges, histograms, lines } = &self.numbers;
+        let mut rest = Slices { counters, gauges, histograms, lines };
+        self.groups.iter().map(move |group| {
+            let slices = Slices {
+                counters: take(&mut rest.counters, group.lengths.counters),
+                gauges: take(&mut rest.gauges, group.lengths.gauges),
+                histograms: take(&mut rest.histograms, group.lengths.histograms),
+                lines: take(&mut rest.lines, group.lengths.lines),
+            };
+            (group, slices)
+        })
     }
 }
 
 impl Group {
-    fn to_snapshot(&self) -> GroupSnapshot {
-        let mut lines = self.lines.iter();
+    fn to_snapshot(&self, numbers: &Slices<'_>) -> GroupSnapshot {
+        let mut lines = numbers.lines.iter();
         GroupSnapshot {
             name: self.name.to_string(),
             schema_hash: self.hash,
             schema: Some(self.schema.clone()),
             window: None,
-            counters: self.counters.clone(),
-            gauges: self.gauges.clone(),
-            histograms: self.histograms.iter().map(|&used| metric::dense(used, &mut lines)).collect(),
+            counters: numbers.counters.to_vec(),
+            gauges: numbers.gauges.to_vec(),
+            histograms: numbers.histograms.iter().map(|&used| metric::dense(used, &mut lines)).collect(),
             gauge_histograms: Vec::new(),
         }
-    }
-
-    fn clear(&mut self) {
-        self.counters.clear();
-        self.gauges.clear();
-        self.histograms.clear();
-        self.lines.clear();
     }
 }
 
 /// Reads the groups of snapshots, for one set of registered metrics.
 pub struct Builder {
     groups: Vec<Planned>,
-    indices: Vec<usize>,
+    /// How much there was to read last time.
+    lengths: Lengths,
 }
 
 /// One sampler's group.
@@ -92,8 +157,6 @@ struct Planned {
     identity: u64,
     schema: Arc<GroupSchema>,
     hash: (u64, u64),
-    /// How many lines the histograms had last time.
-    lines: usize,
 }
 
 /// Where the numbers of a metric are.
@@ -128,16 +191,18 @@ impl Builder {
                 identity: 0,
                 schema: Arc::default(),
                 hash: GroupSchema::default().hash(),
-                lines: 0,
             }
         };
-        Self { groups: samplers.into_iter().map(planned).collect(), indices: Vec::new() }
+        Self { groups: samplers.into_iter().map(planned).collect(), lengths: Lengths::default() }
     }
 
     /// Reads every metric.
-    pub fn groups(&mut self) -> Vec<Group> {
-        let indices = &mut self.indices;
-        self.groups.iter_mut().filter_map(|planned| planned.read(indices)).collect()
+    pub fn read(&mut self) -> (Vec<Group>, Numbers) {
+        let mut numbers = Numbers::with_capacity(self.lengths);
+        let mut groups = Vec::with_capacity(self.groups.len());
+        groups.extend(self.groups.iter_mut().filter_map(|planned| planned.read(&mut numbers)));
+        self.lengths = numbers.lengths();
+        (groups, numbers)
     }
 }
 
@@ -183,38 +248,36 @@ fn describe_member(metric: &MetricDesc, members: &dyn Members, index: usize) -> 
 }
 
 impl Planned {
-    /// The group with its current numbers; None if it has no members.
-    fn read(&mut self, indices: &mut Vec<usize>) -> Option<Group> {
-        let mut group = Group {
-            name: self.name.clone(),
-            schema: self.schema.clone(),
-            hash: self.hash,
-            counters: Vec::with_capacity(self.schema.counters.len()),
-            gauges: Vec::with_capacity(self.schema.gauges.len()),
-            histograms: Vec::with_capacity(self.schema.histograms.len()),
-            lines: Vec::with_capacity(self.lines),
-        };
-        if self.fill(indices, &mut group, None) != self.identity {
+    /// Appends the group's current numbers; None if it has no members.
+    fn read(&mut self, numbers: &mut Numbers) -> Option<Group> {
+        let before = numbers.lengths();
+        if self.fill(numbers, None) != self.identity {
             // Members came, went or were renamed. Numbers are read again along
             // with the descriptions, so that the two agree.
             let mut schema = GroupSchema::default();
-            group.clear();
-            self.identity = self.fill(indices, &mut group, Some(&mut schema));
+            numbers.truncate(before);
+            self.identity = self.fill(numbers, Some(&mut schema));
             self.hash = schema.hash();
             self.schema = Arc::new(schema);
-            group.hash = self.hash;
-            group.schema = self.schema.clone();
         }
-        self.lines = group.lines.len();
-        if group.counters.is_empty() && group.gauges.is_empty() && group.histograms.is_empty() {
-            return None;
-        }
-        Some(group)
+        let after = numbers.lengths();
+        let lengths = Lengths {
+            counters: after.counters - before.counters,
+            gauges: after.gauges - before.gauges,
+            histograms: after.histograms - before.histograms,
+            lines: after.lines - before.lines,
+        };
+        (lengths != Lengths::default()).then(|| Group {
+            name: self.name.clone(),
+            schema: self.schema.clone(),
+            hash: self.hash,
+            lengths,
+        })
     }
 
-    /// Reads the numbers into `group`, and the descriptions into `schema`.
+    /// Reads the numbers into `numbers`, and the descriptions into `schema`.
     /// Returns what tells one membership from another.
-    fn fill(&self, indices: &mut Vec<usize>, group: &mut Group, mut schema: Option<&mut GroupSchema>) -> u64 {
+    fn fill(&self, numbers: &mut Numbers, mut schema: Option<&mut GroupSchema>) -> u64 {
         let registry = schema.is_some().then(metriken::metrics);
         let metrics: Vec<&MetricEntry> = registry.iter().flat_map(|registry| registry.iter()).collect();
         let description = |at: usize| describe(metrics[self.positions[at]], &self.sources[at]);
@@ -224,32 +287,36 @@ impl Planned {
                 Source::Sum(table, word, kind) => Some((metric::sum(table, *word), *kind)),
                 Source::Slot(slot, kind) => slot.get().map(|value| (value, *kind)),
                 Source::Histogram(table, word) => {
-                    group.histograms.push(metric::lines(table, *word, &mut group.lines));
+                    numbers.histograms.push(metric::lines(table, *word, &mut numbers.lines));
                     if let Some(schema) = &mut schema {
                         schema.histograms.push(description(at));
                     }
                     None
                 }
                 Source::Members(members, kind) => {
-                    // The version first: labels that change after this make
-                    // the next snapshot describe them again.
-                    identity.add(members.version());
-                    indices.clear();
-                    members.for_each(&mut |index, _| indices.push(index));
                     let metric = schema.is_some().then(|| description(at));
-                    for &index in indices.iter() {
+                    let mut indices = Vec::new();
+                    let version = members.read(&mut |index, value| {
                         identity.add(index as u64);
-                        push(group, *kind, members.value(index));
-                        if let (Some(schema), Some(metric)) = (&mut schema, &metric) {
-                            list(schema, *kind).push(describe_member(metric, &**members, index));
+                        push(numbers, *kind, value);
+                        if metric.is_some() {
+                            indices.push(index);
                         }
+                    });
+                    // That of before the labels are read: if they change in
+                    // between, the next snapshot describes them again.
+                    identity.add(version);
+                    if let (Some(schema), Some(metric)) = (&mut schema, &metric) {
+                        let described =
+                            indices.iter().map(|&index| describe_member(metric, &**members, index));
+                        list(schema, *kind).extend(described);
                     }
                     None
                 }
             };
             if let Some((value, kind)) = single {
                 identity.add(at as u64);
-                push(group, kind, Some(value));
+                push(numbers, kind, Some(value));
                 if let Some(schema) = &mut schema {
                     list(schema, kind).push(description(at));
                 }
@@ -259,10 +326,10 @@ impl Planned {
     }
 }
 
-fn push(group: &mut Group, kind: Kind, value: Option<u64>) {
+fn push(numbers: &mut Numbers, kind: Kind, value: Option<u64>) {
     match kind {
-        Kind::Gauge => group.gauges.push(value.map(|value| value as i64)),
-        _ => group.counters.push(value),
+        Kind::Gauge => numbers.gauges.push(value.map(|value| value as i64)),
+        _ => numbers.counters.push(value),
     }
 }
 

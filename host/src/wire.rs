@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use metriken_exposition::Snapshot;
 
 use crate::metric::{GROUPING_POWER, LINE, LINES, MAX_VALUE_POWER, ones};
-use crate::snapshot::{Group, Reading};
+use crate::snapshot::{Group, Reading, Slices};
 
 type Hash = (u64, u64);
 
@@ -46,8 +46,8 @@ impl Encoder {
             string(&mut out, value);
         }
         array(&mut out, reading.groups.len());
-        for group in &reading.groups {
-            self.group(&mut out, group, held)?;
+        for (group, numbers) in reading.groups() {
+            self.group(&mut out, group, &numbers, held)?;
         }
         if self.schemas.len() > reading.groups.len() {
             self.schemas.retain(|hash, _| reading.groups.iter().any(|group| group.hash == *hash));
@@ -56,7 +56,13 @@ impl Encoder {
         Ok(out)
     }
 
-    fn group(&mut self, out: &mut Vec<u8>, group: &Group, held: &[Hash]) -> Result<(), String> {
+    fn group(
+        &mut self,
+        out: &mut Vec<u8>,
+        group: &Group,
+        numbers: &Slices<'_>,
+        held: &[Hash],
+    ) -> Result<(), String> {
         array(out, 7);
         string(out, &group.name);
         array(out, 2);
@@ -75,15 +81,15 @@ impl Encoder {
         }
         // The agent's groups have no window.
         out.push(NIL);
-        array(out, group.counters.len());
-        for value in &group.counters {
+        array(out, numbers.counters.len());
+        for value in numbers.counters {
             optional(out, *value, uint);
         }
-        array(out, group.gauges.len());
-        for value in &group.gauges {
+        array(out, numbers.gauges.len());
+        for value in numbers.gauges {
             optional(out, *value, int);
         }
-        array(out, group.histograms.len());
+        array(out, numbers.histograms.len());
         if self.histogram.is_empty() {
             let config = histogram::Config::new(GROUPING_POWER, MAX_VALUE_POWER);
             let config = config.map_err(|error| error.to_string())?;
@@ -92,8 +98,8 @@ impl Encoder {
             self.histogram.extend_from_slice(&bytes);
             array(&mut self.histogram, LINES * LINE);
         }
-        let mut lines = group.lines.iter();
-        for &used in &group.histograms {
+        let mut lines = numbers.lines.iter();
+        for &used in numbers.histograms {
             out.extend_from_slice(&self.histogram);
             let mut done = 0;
             for (line, counts) in ones(used).zip(&mut lines) {
@@ -205,44 +211,51 @@ mod tests {
 
     use metriken_exposition::{GroupSchema, MetricDesc};
 
+    use crate::snapshot::{Lengths, Numbers};
+
     /// Values on both sides of every change of width.
     fn edges() -> Vec<u64> {
         let powers = [0, 5, 7, 8, 15, 16, 31, 32, 62, 63].map(|power| 1u64 << power);
         powers.iter().flat_map(|&edge| [edge - 1, edge, edge + 1]).chain([u64::MAX]).collect()
     }
 
-    fn group(name: &str) -> Group {
+    fn group(name: &str, lengths: Lengths) -> Group {
         let describe = |name: String| MetricDesc { name, metadata: [("a".into(), "b".into())].into() };
         let schema = GroupSchema {
             counters: (0..70).map(|n| describe("c".repeat(n * 5))).collect(),
             ..Default::default()
         };
+        Group { name: name.into(), hash: schema.hash(), schema: Arc::new(schema), lengths }
+    }
+
+    fn reading() -> Reading {
         let gauges =
             edges().into_iter().map(|edge| edge as i64).flat_map(|v| [Some(v), Some(v.wrapping_neg()), None]);
         // Nothing, the first line, the last, and all of them.
         let histograms = vec![0, 1, 1 << (LINES - 1), (1 << LINES) - 1];
         let lines: u32 = histograms.iter().map(|used: &u64| used.count_ones()).sum();
         let mut counts = edges().into_iter().cycle();
-        Group {
-            name: name.into(),
-            hash: schema.hash(),
-            schema: Arc::new(schema),
+        let numbers = Numbers {
             counters: edges().into_iter().map(Some).chain([None]).collect(),
             gauges: gauges.collect(),
             histograms,
             lines: (0..lines).map(|_| std::array::from_fn(|_| counts.next().unwrap())).collect(),
-        }
-    }
-
-    fn reading() -> Reading {
-        let empty =
-            Group { counters: vec![], gauges: vec![], histograms: vec![], lines: vec![], ..group("") };
+        };
+        let first = Lengths { counters: 5, gauges: 60, histograms: 2, lines: 1 };
+        let all = numbers.lengths();
+        let rest = Lengths {
+            counters: all.counters - first.counters,
+            gauges: all.gauges - first.gauges,
+            histograms: all.histograms - first.histograms,
+            lines: all.lines - first.lines,
+        };
         Reading {
             systemtime: UNIX_EPOCH + Duration::new(1_790_000_000, 123_456_789),
             duration: Duration::from_micros(77),
             // One: the exchange type keeps them in no particular order.
             metadata: vec![("key", "v".repeat(100))],
-            groups: vec![group(&"n".repeat(300)), empty],
+            groups: vec![group("", first), group("", Lengths::default()), group(&"n".repeat(300), rest)],
+            numbers,
         }
     }
 

@@ -61,6 +61,10 @@ pub enum Rows {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Program {
     pub name: String,
+    /// The subsystem of the tracepoints of `tp_btf` and `raw_tp` programs, which
+    /// these do not name themselves: shown in the status.
+    #[serde(default)]
+    pub subsystem: Option<String>,
     /// Names of BPF programs of the object, best first. `a+b` means both, or
     /// neither.
     pub alternatives: Vec<String>,

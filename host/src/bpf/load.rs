@@ -19,6 +19,8 @@ pub struct Alternative {
 #[derive(Clone, Debug)]
 pub struct Hook {
     pub name: String,
+    /// Of its tracepoints.
+    subsystem: Option<String>,
     pub alternatives: Vec<Alternative>,
     /// The sections of what is attached: `tp_btf/sched_switch`.
     pub attached: Vec<String>,
@@ -36,7 +38,13 @@ impl Hook {
                 refused: None,
             })
             .collect();
-        Self { name: program.name.clone(), alternatives, attached: Vec::new(), program_ids: Vec::new() }
+        Self {
+            name: program.name.clone(),
+            subsystem: program.subsystem.clone(),
+            alternatives,
+            attached: Vec::new(),
+            program_ids: Vec::new(),
+        }
     }
 
     /// The best alternative that was not refused.
@@ -61,7 +69,8 @@ impl Hook {
     /// What is attached, as the kernel's tools write it:
     /// `tp_btf sched/sched_switch`.
     pub fn provenance(&self) -> Option<String> {
-        let shown: Vec<_> = self.attached.iter().map(|section| provenance(section)).collect();
+        let shown: Vec<_> =
+            self.attached.iter().map(|section| provenance(section, self.subsystem.as_deref())).collect();
         (!shown.is_empty()).then(|| shown.join(" + "))
     }
 
@@ -202,24 +211,13 @@ fn attach(object: &Object, hooks: &mut [Hook]) -> Result<Vec<Link>, (String, Str
     Ok(links)
 }
 
-/// A section's name in words, with the tracepoint's subsystem where tracefs
-/// tells it.
-fn provenance(section: &str) -> String {
-    match section.split_once('/') {
-        Some((kind @ ("tp_btf" | "raw_tp" | "raw_tracepoint"), name)) => match subsystem(name) {
-            Some(subsystem) => format!("{kind} {subsystem}/{name}"),
-            None => format!("{kind} {name}"),
-        },
-        Some((kind, rest)) => format!("{kind} {rest}"),
-        None => section.to_string(),
+/// A section's name in words.
+fn provenance(section: &str, subsystem: Option<&str>) -> String {
+    match (section.split_once('/'), subsystem) {
+        (Some((kind @ ("tp_btf" | "raw_tp" | "raw_tracepoint"), name)), Some(subsystem)) => {
+            format!("{kind} {subsystem}/{name}")
+        }
+        (Some((kind, rest)), _) => format!("{kind} {rest}"),
+        (None, _) => section.to_string(),
     }
-}
-
-fn subsystem(tracepoint: &str) -> Option<String> {
-    ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"].iter().find_map(|events| {
-        std::fs::read_dir(events).ok()?.flatten().find_map(|subsystem| {
-            let name = subsystem.file_name().to_string_lossy().into_owned();
-            (name != "syscalls" && subsystem.path().join(tracepoint).is_dir()).then_some(name)
-        })
-    })
 }

@@ -21,7 +21,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Longer than the interval in which files are not read again.
-const FRESH: Duration = Duration::from_millis(150);
+const FRESH: Duration = Duration::from_millis(300);
 
 /// Memory as direct I/O wants it.
 #[repr(align(4096))]

@@ -98,13 +98,13 @@ fn root_niced_time_is_told_apart() {
 fn root_totals_agree_with_proc_stat() {
     let agent = Agent::start(&["cpu"]);
     let _ = agent.snapshot();
-    thread::sleep(Duration::from_millis(150)); // past the sampler's interval
+    thread::sleep(Duration::from_millis(300)); // past the sampler's interval
     let outer_before = (Instant::now(), proc_stat());
     let before = agent.snapshot();
     let inner_before = (Instant::now(), proc_stat());
     in_child(None, &[], || spin(2_000 * MILLISECOND));
     let inner_after = (Instant::now(), proc_stat());
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(300));
     let after = agent.snapshot();
     let outer_after = (Instant::now(), proc_stat());
     let delta = Delta { before, after };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 
 /// Longer than the interval in which files are not read again.
-const FRESH: Duration = Duration::from_millis(150);
+const FRESH: Duration = Duration::from_millis(300);
 
 fn page_size() -> usize {
     // SAFETY: sysconf has no preconditions.

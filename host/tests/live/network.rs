@@ -300,7 +300,7 @@ fn root_interfaces_show_what_the_kernel_shows() {
     let agent = Agent::start(&["network"]);
     let _ = agent.snapshot();
     // So that the next snapshot reads the file again.
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(300));
     let before = devices();
     let snapshot = agent.snapshot();
     let after = devices();

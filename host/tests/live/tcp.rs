@@ -303,7 +303,7 @@ fn root_full_listeners_overflow() {
         let _held: Vec<_> =
             (0..CONNECTS).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(100))).collect();
         // So that the next snapshot reads the files again.
-        thread::sleep(Duration::from_millis(150));
+        thread::sleep(Duration::from_millis(300));
     });
     let last = overflows();
     let measured = delta.counter("tcp_listen_overflows", &[]);
@@ -317,7 +317,7 @@ fn root_the_stacks_numbers_are_the_kernels() {
     let _alone = alone();
     let agent = Agent::start(&["tcp"]);
     let _ = agent.snapshot();
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(300));
     let read = || {
         let tcp = tcp_numbers(["InSegs", "OutSegs", "RetransSegs", "InErrs"]);
         let more = ["ListenOverflows", "ListenDrops", "SyncookiesSent", "TCPTimeouts", "TCPBacklogDrop"];

@@ -42,6 +42,19 @@ TABLE(totals, struct totals);
 /* A field by the means that the kind of program has. */
 #define READ(trusted, pointer, field) ((trusted) ? (pointer)->field : BPF_CORE_READ(pointer, field))
 
+/* Kernel 6.2 and later: makes an address one that may be read directly. */
+extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+
+/* Of every packet, hence by the cheapest means there is. */
+static __always_inline u32 gso_size(struct skb_shared_info *shared, bool trusted)
+{
+	u32 type = bpf_core_type_id_kernel(struct skb_shared_info);
+
+	if (trusted && bpf_ksym_exists(bpf_rdonly_cast))
+		return ((struct skb_shared_info *)bpf_rdonly_cast(shared, type))->gso_size;
+	return BPF_CORE_READ(shared, gso_size);
+}
+
 /*
  * The headers that segmentation repeats in every packet: from `start`, where
  * the frame starts, to the end of TCP's or UDP's. 0 if that cannot be told.
@@ -73,7 +86,7 @@ static __always_inline int on_packet(struct sk_buff *skb, enum direction directi
 	u32 data = (u64)READ(trusted, skb, data) - head, start = data;
 	struct skb_shared_info *shared = (void *)(head + READ(trusted, skb, end));
 	struct totals *row = row_at(totals, bank());
-	u32 segment = BPF_CORE_READ(shared, gso_size), packets = 1;
+	u32 segment = gso_size(shared, trusted), packets = 1;
 
 	if (!row)
 		return 0;
