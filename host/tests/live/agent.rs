@@ -444,3 +444,13 @@ pub fn quantile_bucket(buckets: &[u64], q: f64) -> Option<usize> {
         seen >= rank
     })
 }
+
+/// A program that needs tracefs, to be given arguments. Where the machine has
+/// not mounted it, it is mounted for this program, out of everybody's sight.
+pub fn with_tracefs(program: &str) -> Command {
+    const RUN: &str = "[ -e /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing
+        exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", RUN, program]);
+    command
+}

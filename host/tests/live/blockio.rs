@@ -284,7 +284,7 @@ fn bpftrace(load: impl FnOnce()) -> Vec<(u64, u64)> {
             }
             delete(@issued[args->dev, args->sector]);
         }";
-    let mut child = Command::new("bpftrace")
+    let mut child = crate::agent::with_tracefs("bpftrace")
         .args(["-B", "none", "-e", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

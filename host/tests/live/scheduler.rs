@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, BUCKETS, Delta, bounds, bucket_of, quantile_bucket};
@@ -232,7 +232,7 @@ struct Bpftrace {
 impl Bpftrace {
     /// Starts a script and waits until it says that it is ready.
     fn start(script: &str) -> Self {
-        let mut child = Command::new("bpftrace")
+        let mut child = crate::agent::with_tracefs("bpftrace")
             .args(["-e", script])
             .env("BPFTRACE_MAP_KEYS_MAX", "65536")
             .stdin(Stdio::null())

@@ -1,13 +1,13 @@
 //! Live tests of the plugin `syscall`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use libc::{c_long, syscall};
 
-use crate::agent::{Agent, bucket_of};
+use crate::agent::{Agent, bucket_of, with_tracefs};
 use crate::scheduler::worker::{Cgroup, Worker};
 
 const PER_CGROUP: &str = "cgroup_syscall";
@@ -259,8 +259,8 @@ fn root_every_call_of_this_kernel_has_a_class() {
         .filter_map(|(_, rest)| rest.split_once(',').map(|(name, _)| name))
         .collect();
     let mut seen = 0;
-    for entry in fs::read_dir("/sys/kernel/tracing/events/syscalls").expect("tracefs is mounted") {
-        let entry = entry.unwrap().file_name().into_string().unwrap();
+    let listed = with_tracefs("ls").arg("/sys/kernel/tracing/events/syscalls").output().unwrap();
+    for entry in String::from_utf8(listed.stdout).unwrap().lines() {
         if let Some(function) = entry.strip_prefix("sys_enter_") {
             assert!(known.contains(name_of(function)), "{function} has no class");
             seen += 1;

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -365,7 +365,7 @@ fn root_connect_latency_agrees_with_bpftrace() {
     let _alone = alone();
     let agent = Agent::start(&["tcp"]);
     let namespace = Namespace::new();
-    let mut tracer = Command::new("bpftrace")
+    let mut tracer = crate::agent::with_tracefs("bpftrace")
         .args(["-q", "-e", BPFTRACE])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
