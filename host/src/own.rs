@@ -101,7 +101,7 @@ pub fn register(collector: &Collector, cgroups: Arc<Cgroups>) -> Vec<Registered>
             })
             .collect()
     });
-    collector.add(Duration::from_millis(100), Box::new(Own { slots, cgroups }));
+    collector.add(Duration::from_millis(250), Box::new(Own { slots, cgroups }));
     registered
 }
 

@@ -183,7 +183,7 @@ fn yes() -> bool {
 }
 
 fn default_interval_ms() -> u64 {
-    100
+    250
 }
 
 /// Why a manifest is refused.

@@ -49,7 +49,7 @@ fn unknown_keys_are_ignored_and_missing_ones_defaulted() {
     let manifest = Manifest::parse(SMALL).unwrap();
     assert_eq!(manifest.plugin.name, "demo");
     assert!(manifest.sampler[0].enabled);
-    assert_eq!(manifest.sampler[0].interval_ms, 100);
+    assert_eq!(manifest.sampler[0].interval_ms, 250);
 }
 
 #[test]
