@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metriken_exposition::SnapshotV3;
 use metriken_exposition::group_builder::Stamp;
 use parking_lot::{Condvar, Mutex, RwLock};
+use rezolus_modes::snapshot::Snapshot;
 use rezolus_modes::{SnapshotSource, SourceError};
 
-use crate::snapshot::{Builder, Reading};
+use crate::snapshot::Builder;
 
 /// A refresh that takes longer than this is left behind.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -84,7 +84,7 @@ struct State {
     answered: u64,
     /// A refresh is wanted that nobody waits for.
     behind: bool,
-    latest: Option<Arc<Reading>>,
+    latest: Option<Arc<Snapshot>>,
     taken: Option<Instant>,
     /// The thread that is to work; older ones end.
     epoch: u64,
@@ -171,7 +171,7 @@ impl Collector {
     ///
     /// When no thread can be started in place of a stuck one, or the agent is
     /// shutting down.
-    pub fn reading(&self) -> Result<Arc<Reading>, String> {
+    pub fn wait(&self) -> Result<Arc<Snapshot>, String> {
         let shared = &self.0;
         let ttl = *shared.ttl.read();
         let mut state = shared.state.lock();
@@ -207,8 +207,8 @@ impl Collector {
 }
 
 impl SnapshotSource for Collector {
-    fn snapshot(&self) -> Result<SnapshotV3, SourceError> {
-        self.reading().map(|reading| reading.to_snapshot()).map_err(SourceError::new)
+    fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+        self.wait().map_err(SourceError::new)
     }
 }
 
@@ -218,7 +218,7 @@ impl Collector {
     /// Handing over to the thread and back costs more than reading the numbers
     /// does. When no source is due, or who asks is not going to wait for it, no
     /// foreign code will run, and they can be read right here.
-    pub fn at_once(&self) -> Option<Arc<Reading>> {
+    pub fn at_once(&self) -> Option<Arc<Snapshot>> {
         let shared = &self.0;
         let now = Instant::now();
         {
@@ -334,11 +334,11 @@ fn refresh_due(shared: &Shared, epoch: u64, now: Instant) -> bool {
     true
 }
 
-fn read(shared: &Shared, started: Instant) -> Reading {
+fn read(shared: &Shared, started: Instant) -> Snapshot {
     let _reading = shared.registry.read();
     let mut builder = shared.builder.lock();
     let stamp = Stamp::now();
-    let metadata = vec![
+    let metadata = [
         ("source", "rezolus".to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_string()),
         // When the values were read, on a clock that is never set back; how
@@ -350,5 +350,6 @@ fn read(shared: &Shared, started: Instant) -> Reading {
         ("producer_epoch", metriken::epoch::producer_epoch().to_string()),
     ];
     let (groups, numbers) = builder.get_or_insert_with(Builder::new).read();
-    Reading { systemtime: stamp.systemtime(), groups, numbers, duration: started.elapsed(), metadata }
+    let metadata = metadata.map(|(key, value)| (key.into(), value)).into();
+    Snapshot { systemtime: stamp.systemtime(), groups, numbers, duration: started.elapsed(), metadata }
 }

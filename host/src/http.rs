@@ -12,18 +12,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use metriken_exposition::Snapshot;
+use metriken_exposition::Snapshot as Exchange;
+use rezolus_modes::snapshot::Snapshot;
+use rezolus_modes::wire;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::cgroup::Cgroups;
 use crate::collector::Collector;
-use crate::snapshot::Reading;
 use crate::status;
 use crate::supervisor::Board;
 use crate::systeminfo::{self, SystemInfo};
-use crate::wire;
 
 /// Request line and headers have to fit into this.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -163,12 +163,12 @@ fn unavailable(why: String) -> Response {
 }
 
 /// Takes a snapshot without holding up other connections.
-async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<Reading>, Response> {
+async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<Snapshot>, Response> {
     if let Some(snapshot) = agent.source.at_once() {
         return Ok(snapshot);
     }
     let agent = agent.clone();
-    match tokio::task::spawn_blocking(move || agent.source.reading()).await {
+    match tokio::task::spawn_blocking(move || agent.source.wait()).await {
         Ok(result) => result.map_err(unavailable),
         Err(error) => Err(unavailable(error.to_string())),
     }
@@ -195,7 +195,7 @@ fn hash(text: &str) -> Option<(u64, u64)> {
 
 async fn json(Shared(agent): Handle) -> Response {
     match snapshot(&agent).await {
-        Ok(snapshot) => as_json(&Snapshot::V3(snapshot.to_snapshot())),
+        Ok(snapshot) => as_json(&Exchange::V3(snapshot.to_exchange())),
         Err(response) => response,
     }
 }

@@ -24,7 +24,6 @@ mod status;
 mod supervisor;
 mod systeminfo;
 mod table;
-mod wire;
 
 use std::process::ExitCode;
 

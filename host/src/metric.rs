@@ -12,6 +12,8 @@ use metriken::{
 use parking_lot::RwLock;
 use rezolus_plugin_api::manifest::Kind;
 
+use rezolus_modes::snapshot::{LINE, Line};
+
 use crate::cgroup::Cgroups;
 use crate::table::Table;
 
@@ -20,8 +22,6 @@ pub const GROUPING_POWER: u8 = 3;
 pub const MAX_VALUE_POWER: u8 = 64;
 /// Buckets of such a histogram: `HISTOGRAM_BUCKETS` in BPF.
 pub const BUCKETS: usize = 496;
-/// Buckets in a line: `HISTOGRAM_LINE` in BPF.
-pub const LINE: usize = 8;
 /// Lines of a histogram.
 pub const LINES: usize = BUCKETS / LINE;
 /// Words in front of a histogram's buckets: a byte per line says whether it has
@@ -109,8 +109,8 @@ pub struct Histogram {
 }
 
 /// Appends the lines of a histogram that are in use, summed over the rows of a
-/// table. Returns which they are: bit n for line n.
-pub fn lines(table: &Table, word: usize, lines: &mut Vec<[u64; LINE]>) -> u64 {
+/// table. Returns how many they are.
+pub fn lines(table: &Table, word: usize, lines: &mut Vec<Line>) -> u16 {
     let mut used = 0u64;
     for row in 0..table.rows() {
         for mark in 0..MARK_WORDS {
@@ -124,34 +124,22 @@ pub fn lines(table: &Table, word: usize, lines: &mut Vec<[u64; LINE]>) -> u64 {
     }
     used &= (1 << LINES) - 1;
     for line in ones(used) {
-        let mut sum = [0; LINE];
+        let mut counts = [0; LINE];
         for row in 0..table.rows() {
-            table.add_to(&mut sum, row, word + MARK_WORDS + line * LINE);
+            table.add_to(&mut counts, row, word + MARK_WORDS + line * LINE);
         }
-        lines.push(sum);
+        lines.push(Line { number: line as u16, counts });
     }
-    used
+    used.count_ones() as u16
 }
 
 /// The numbers of the bits that are set, in order.
-pub fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let next = (bits != 0).then(|| bits.trailing_zeros() as usize);
         bits &= bits.wrapping_sub(1);
         next
     })
-}
-
-/// All buckets of a histogram of which the lines in `used` are given.
-pub fn dense<'a>(
-    used: u64,
-    lines: &mut impl Iterator<Item = &'a [u64; LINE]>,
-) -> Option<histogram::Histogram> {
-    let mut buckets = vec![0; BUCKETS];
-    for (line, counts) in ones(used).zip(lines) {
-        buckets[line * LINE..][..LINE].copy_from_slice(counts);
-    }
-    histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
 }
 
 impl HistogramMetric for Histogram {
@@ -161,8 +149,12 @@ impl HistogramMetric for Histogram {
 
     fn load(&self) -> Option<histogram::Histogram> {
         let mut found = Vec::new();
-        let used = lines(&self.table, self.word, &mut found);
-        dense(used, &mut found.iter())
+        lines(&self.table, self.word, &mut found);
+        let mut buckets = vec![0; BUCKETS];
+        for Line { number, counts } in found {
+            buckets[usize::from(number) * LINE..][..LINE].copy_from_slice(&counts);
+        }
+        histogram::Histogram::from_buckets(GROUPING_POWER, MAX_VALUE_POWER, buckets).ok()
     }
 }
 

@@ -8,135 +8,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use metriken::MetricEntry;
-use metriken_exposition::{GroupSchema, GroupSnapshot, MetricDesc, SnapshotV3};
+use rezolus_modes::snapshot::{Group, GroupSchema, Lengths, MetricDesc, Numbers, Shape};
 use rezolus_plugin_api::manifest::Kind;
 
-use crate::metric::{self, Column, GROUPING_POWER, LINE, MAX_VALUE_POWER, Members, Slot};
+use crate::metric::{self, Column, GROUPING_POWER, MAX_VALUE_POWER, Members, Slot};
 use crate::table::Table;
-
-/// A snapshot, with histograms as they are read: the lines in use.
-pub struct Reading {
-    pub systemtime: SystemTime,
-    /// How long reading it took.
-    pub duration: Duration,
-    pub metadata: Vec<(&'static str, String)>,
-    pub groups: Vec<Group>,
-    /// Of all groups, one after the other: few allocations, close together.
-    pub numbers: Numbers,
-}
-
-/// What one sampler measured: how many numbers of each kind, and their names.
-pub struct Group {
-    pub name: Arc<str>,
-    pub schema: Arc<GroupSchema>,
-    pub hash: (u64, u64),
-    pub lengths: Lengths,
-}
-
-/// How many numbers there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lengths {
-    pub counters: usize,
-    pub gauges: usize,
-    pub histograms: usize,
-    pub lines: usize,
-}
-
-#[derive(Default)]
-pub struct Numbers {
-    pub counters: Vec<Option<u64>>,
-    pub gauges: Vec<Option<i64>>,
-    /// Which lines of each histogram are in use: bit n for line n.
-    pub histograms: Vec<u64>,
-    /// These lines, of one histogram after the other.
-    pub lines: Vec<[u64; LINE]>,
-}
-
-/// The numbers of one group.
-pub struct Slices<'a> {
-    pub counters: &'a [Option<u64>],
-    pub gauges: &'a [Option<i64>],
-    pub histograms: &'a [u64],
-    pub lines: &'a [[u64; LINE]],
-}
-
-impl Numbers {
-    fn with_capacity(lengths: Lengths) -> Self {
-        Self {
-            counters: Vec::with_capacity(lengths.counters),
-            gauges: Vec::with_capacity(lengths.gauges),
-            histograms: Vec::with_capacity(lengths.histograms),
-            lines: Vec::with_capacity(lengths.lines),
-        }
-    }
-
-    pub fn lengths(&self) -> Lengths {
-        Lengths {
-            counters: self.counters.len(),
-            gauges: self.gauges.len(),
-            histograms: self.histograms.len(),
-            lines: self.lines.len(),
-        }
-    }
-
-    fn truncate(&mut self, lengths: Lengths) {
-        self.counters.truncate(lengths.counters);
-        self.gauges.truncate(lengths.gauges);
-        self.histograms.truncate(lengths.histograms);
-        self.lines.truncate(lengths.lines);
-    }
-}
-
-impl Reading {
-    /// The same in the field's exchange type, with all buckets.
-    pub fn to_snapshot(&self) -> SnapshotV3 {
-        SnapshotV3 {
-            systemtime: self.systemtime,
-            duration: self.duration,
-            metadata: self.metadata.iter().map(|(key, value)| (key.to_string(), value.clone())).collect(),
-            groups: self.groups().map(|(group, numbers)| group.to_snapshot(&numbers)).collect(),
-        }
-    }
-
-    /// The groups with their numbers.
-    pub fn groups(&self) -> impl Iterator<Item = (&Group, Slices<'_>)> {
-        fn take<'a, T>(rest: &mut &'a [T], length: usize) -> &'a [T] {
-            let (taken, left) = rest.split_at(length);
-            *rest = left;
-            taken
-        }
-        let Numbers { counters, gauges, histograms, lines } = &self.numbers;
-        let mut rest = Slices { counters, gauges, histograms, lines };
-        self.groups.iter().map(move |group| {
-            let slices = Slices {
-                counters: take(&mut rest.counters, group.lengths.counters),
-                gauges: take(&mut rest.gauges, group.lengths.gauges),
-                histograms: take(&mut rest.histograms, group.lengths.histograms),
-                lines: take(&mut rest.lines, group.lengths.lines),
-            };
-            (group, slices)
-        })
-    }
-}
-
-impl Group {
-    fn to_snapshot(&self, numbers: &Slices<'_>) -> GroupSnapshot {
-        let mut lines = numbers.lines.iter();
-        GroupSnapshot {
-            name: self.name.to_string(),
-            schema_hash: self.hash,
-            schema: Some(self.schema.clone()),
-            window: None,
-            counters: numbers.counters.to_vec(),
-            gauges: numbers.gauges.to_vec(),
-            histograms: numbers.histograms.iter().map(|&used| metric::dense(used, &mut lines)).collect(),
-            gauge_histograms: Vec::new(),
-        }
-    }
-}
 
 /// Reads the groups of snapshots, for one set of registered metrics.
 pub struct Builder {
@@ -260,13 +138,7 @@ impl Planned {
             self.hash = schema.hash();
             self.schema = Arc::new(schema);
         }
-        let after = numbers.lengths();
-        let lengths = Lengths {
-            counters: after.counters - before.counters,
-            gauges: after.gauges - before.gauges,
-            histograms: after.histograms - before.histograms,
-            lines: after.lines - before.lines,
-        };
+        let lengths = numbers.lengths().since(before);
         (lengths != Lengths::default()).then(|| Group {
             name: self.name.clone(),
             schema: self.schema.clone(),
@@ -287,7 +159,12 @@ impl Planned {
                 Source::Sum(table, word, kind) => Some((metric::sum(table, *word), *kind)),
                 Source::Slot(slot, kind) => slot.get().map(|value| (value, *kind)),
                 Source::Histogram(table, word) => {
-                    numbers.histograms.push(metric::lines(table, *word, &mut numbers.lines));
+                    let lines = metric::lines(table, *word, &mut numbers.lines);
+                    numbers.histograms.push(Some(Shape {
+                        grouping_power: GROUPING_POWER,
+                        max_value_power: MAX_VALUE_POWER,
+                        lines,
+                    }));
                     if let Some(schema) = &mut schema {
                         schema.histograms.push(description(at));
                     }

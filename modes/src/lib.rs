@@ -5,7 +5,12 @@
 
 use std::fmt;
 
-use metriken_exposition::SnapshotV3;
+use std::sync::Arc;
+
+pub mod snapshot;
+pub mod wire;
+
+use snapshot::Snapshot;
 
 /// Where snapshots come from: the registry of the same process, or an agent
 /// somewhere else.
@@ -17,7 +22,7 @@ pub trait SnapshotSource: Send + Sync {
     /// # Errors
     ///
     /// When there is none to be had, with the reason.
-    fn snapshot(&self) -> Result<SnapshotV3, SourceError>;
+    fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError>;
 }
 
 /// Why there is no snapshot.
