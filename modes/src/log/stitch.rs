@@ -1,0 +1,281 @@
+//! Many segments made into one recording: encoded pages are copied as they are.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnDescPtr;
+
+use super::columns::{Description, Kind, layout, order, write_histograms, write_scalars};
+use super::segment::{Segment, base_name, identity};
+
+/// Rows after which a row group ends.
+const GROUP_ROWS: usize = 4096;
+
+/// Opens the segments, one after the other, as often as asked.
+pub trait Segments {
+    fn count(&self) -> usize;
+    /// # Errors
+    ///
+    /// With the name of what cannot be read.
+    fn open(&self, at: usize) -> std::result::Result<Segment, String>;
+}
+
+impl Segments for Vec<Bytes> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+    fn open(&self, at: usize) -> std::result::Result<Segment, String> {
+        Segment::open(self[at].clone())
+    }
+}
+
+/// One column of the recording.
+struct Union {
+    identity: String,
+    description: Description,
+    /// Of a histogram: the cell that rows without one repeat.
+    before: Option<Vec<i64>>,
+}
+
+/// Writes all rows of the segments, in their order. Returns how many.
+///
+/// # Errors
+///
+/// Those of `out`, and of segments that cannot be read.
+pub fn stitch(
+    segments: &dyn Segments,
+    out: impl Write + Send,
+    metadata: &[(String, String)],
+) -> Result<usize> {
+    let (mut union, rows) = unite(segments)?;
+    let descriptions: Vec<&Description> = union.iter().map(|column| &column.description).collect();
+    let (schema, properties) = layout(&descriptions, metadata)?;
+    let mut file = SerializedFileWriter::new(out, schema, properties)?;
+    let mut fillers = Fillers::default();
+    let mut at = 0;
+    while at < rows.len() {
+        let mut opened = Vec::new();
+        let mut length = 0;
+        while at < rows.len() && (opened.is_empty() || length + rows[at] <= GROUP_ROWS) {
+            if rows[at] > 0 {
+                opened.push(open(segments, at)?);
+                length += rows[at];
+            }
+            at += 1;
+        }
+        if opened.is_empty() {
+            continue;
+        }
+        let columns = file.schema_descr().columns().to_vec();
+        let mut group = file.next_row_group()?;
+        for leaf in 0..2 {
+            let chunks: Result<Vec<_>> = opened.iter().map(|segment| copied(segment, leaf)).collect();
+            append(&mut group, &columns[leaf], chunks?, length)?;
+        }
+        for (column, descriptor) in union.iter_mut().zip(&columns[2..]) {
+            let chunks = column.chunks(&opened, &mut fillers)?;
+            append(&mut group, descriptor, chunks, length)?;
+        }
+        group.close()?;
+    }
+    file.close()?;
+    Ok(rows.iter().sum())
+}
+
+fn general(why: String) -> ParquetError {
+    ParquetError::General(why)
+}
+
+fn open(segments: &dyn Segments, at: usize) -> Result<Segment> {
+    segments.open(at).map_err(general)
+}
+
+/// The columns that any segment has, in the order of the file, and the rows of
+/// each segment.
+fn unite(segments: &dyn Segments) -> Result<(Vec<Union>, Vec<usize>)> {
+    let mut union: Vec<Union> = Vec::new();
+    let mut known: HashMap<String, ()> = HashMap::new();
+    let mut rows = Vec::new();
+    for at in 0..segments.count() {
+        let segment = open(segments, at)?;
+        rows.push(segment.rows());
+        for column in &segment.columns {
+            let identity = identity(column);
+            if known.insert(identity.clone(), ()).is_none() {
+                let mut before = None;
+                if at > 0 && matches!(column.kind, Kind::Histogram { .. }) && segment.rows() > 0 {
+                    let leaf = segment.find(&identity).unwrap_or(2);
+                    before = Some(segment.edges(leaf).map_err(general)?.0);
+                }
+                union.push(Union { identity, description: column.clone(), before });
+            }
+        }
+    }
+    let mut names: HashMap<String, u32> = HashMap::new();
+    for column in &mut union {
+        let base = base_name(&column.description.name).to_string();
+        let uses = names.entry(base.clone()).or_default();
+        *uses += 1;
+        let number = if *uses > 1 { format!("~{uses}") } else { String::new() };
+        let suffix = if matches!(column.description.kind, Kind::Histogram { .. }) { ":buckets" } else { "" };
+        column.description.name = format!("{base}{number}{suffix}");
+    }
+    union.sort_by(|a, b| order(&a.description).cmp(&order(&b.description)));
+    Ok((union, rows))
+}
+
+/// Pages, and how to describe them.
+struct Chunk {
+    pages: Bytes,
+    values: i64,
+    uncompressed: i64,
+    encodings: Vec<Encoding>,
+    range: Option<(i64, i64)>,
+}
+
+impl Chunk {
+    fn new(metadata: &ColumnChunkMetaData, pages: Bytes) -> Self {
+        let range = match metadata.statistics() {
+            Some(Statistics::Int64(range)) => range.min_opt().copied().zip(range.max_opt().copied()),
+            _ => None,
+        };
+        Self {
+            pages,
+            values: metadata.num_values(),
+            uncompressed: metadata.uncompressed_size(),
+            encodings: metadata.encodings().collect(),
+            range,
+        }
+    }
+}
+
+fn copied(segment: &Segment, leaf: usize) -> Result<Chunk> {
+    let (metadata, pages) = segment.chunk(leaf).map_err(general)?;
+    if metadata.dictionary_page_offset().is_some() {
+        return Err(general("a segment's column has a dictionary".into()));
+    }
+    Ok(Chunk::new(metadata, pages))
+}
+
+impl Union {
+    /// The column's pages from these segments; from those that lack it, what
+    /// stands for nothing.
+    fn chunks(&mut self, segments: &[Segment], fillers: &mut Fillers) -> Result<Vec<Chunk>> {
+        let mut chunks = Vec::with_capacity(segments.len());
+        for (at, segment) in segments.iter().enumerate() {
+            match segment.find(&self.identity) {
+                Some(leaf) => {
+                    chunks.push(copied(segment, leaf)?);
+                    // Needed if the next one lacks it.
+                    let next = segments.get(at + 1);
+                    let lacking = next.is_none_or(|next| next.find(&self.identity).is_none());
+                    if lacking && matches!(self.description.kind, Kind::Histogram { .. }) {
+                        self.before = Some(segment.edges(leaf).map_err(general)?.1);
+                    }
+                }
+                None => {
+                    chunks.push(fillers.get(&self.description, self.before.as_deref(), segment.rows())?)
+                }
+            }
+        }
+        Ok(chunks)
+    }
+}
+
+/// Encoded columns in which nothing happens.
+#[derive(Default)]
+struct Fillers {
+    empty: HashMap<(bool, usize), Bytes>,
+}
+
+impl Fillers {
+    fn get(&mut self, description: &Description, cell: Option<&[i64]>, rows: usize) -> Result<Chunk> {
+        let file = match description.kind {
+            Kind::Histogram { .. } => encode(description, cell, rows)?,
+            kind => {
+                let key = (kind == Kind::Gauge, rows);
+                if !self.empty.contains_key(&key) {
+                    self.empty.insert(key, encode(description, None, rows)?);
+                }
+                self.empty[&key].clone()
+            }
+        };
+        copied(&Segment::open(file).map_err(general)?, 2)
+    }
+}
+
+/// A file whose third column is empty, or repeats a histogram.
+fn encode(description: &Description, cell: Option<&[i64]>, rows: usize) -> Result<Bytes> {
+    let (schema, properties) = layout(&[description], &[])?;
+    let mut out = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut out, schema, properties)?;
+    let mut group = file.next_row_group()?;
+    write_scalars(&mut group, &vec![0; rows], None)?;
+    write_scalars(&mut group, &[], Some(&vec![0; rows]))?;
+    if let Kind::Histogram { .. } = description.kind {
+        let width = description.kind.width();
+        let zeros = vec![0; width];
+        let cell = cell.filter(|cell| cell.len() == width).unwrap_or(&zeros);
+        write_histograms(&mut group, width, rows, |_, values| values.extend_from_slice(cell))?;
+    } else {
+        write_scalars(&mut group, &[], Some(&vec![0; rows]))?;
+    }
+    group.close()?;
+    file.close()?;
+    Ok(out.into())
+}
+
+/// Writes the next column from pages of several chunks.
+fn append<W: Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    descriptor: &ColumnDescPtr,
+    chunks: Vec<Chunk>,
+    rows: usize,
+) -> Result<()> {
+    let mut pages = Vec::with_capacity(chunks.iter().map(|chunk| chunk.pages.len()).sum());
+    let mut encodings: Vec<Encoding> = Vec::new();
+    let (mut values, mut uncompressed) = (0, 0);
+    let mut range: Option<(i64, i64)> = None;
+    for chunk in &chunks {
+        pages.extend_from_slice(&chunk.pages);
+        values += chunk.values;
+        uncompressed += chunk.uncompressed;
+        for encoding in &chunk.encodings {
+            if !encodings.contains(encoding) {
+                encodings.push(*encoding);
+            }
+        }
+        range = match (range, chunk.range) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (range, other) => range.or(other),
+        };
+    }
+    let length = pages.len() as i64;
+    let mut metadata = ColumnChunkMetaData::builder(descriptor.clone())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_encodings(encodings)
+        .set_num_values(values)
+        .set_total_compressed_size(length)
+        .set_total_uncompressed_size(uncompressed)
+        .set_data_page_offset(0);
+    if let Some((min, max)) = range {
+        let range = ValueStatistics::new(Some(min), Some(max), None, Some(0), false);
+        metadata = metadata.set_statistics(Statistics::Int64(range));
+    }
+    let close = ColumnCloseResult {
+        bytes_written: length as u64,
+        rows_written: rows as u64,
+        metadata: metadata.build()?,
+        bloom_filter: None,
+        column_index: None,
+        offset_index: None,
+    };
+    group.append_column(&Bytes::from(pages), close)
+}

@@ -1,0 +1,221 @@
+//! The segment log: what goes in comes out, whatever happens in between.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt64Type};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rezolus_modes::log::columns::Source;
+use rezolus_modes::log::{Contents, Header, Log, Note, ticks};
+use rezolus_modes::snapshot::{Group, GroupSchema, LINE, Line, MetricDesc, Numbers, Shape, Snapshot};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn describe(name: &str, labels: &[(&str, &str)]) -> MetricDesc {
+    let mut metadata: BTreeMap<String, String> =
+        labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    metadata.insert("metric".into(), name.split('/').next().unwrap().into());
+    MetricDesc { name: name.into(), metadata }
+}
+
+/// A snapshot with so many counters, a gauge, and perhaps a histogram.
+fn snapshot(at: u64, counters: usize, histogram: bool) -> Arc<Snapshot> {
+    let mut schema = GroupSchema::default();
+    let mut numbers = Numbers::default();
+    for number in 0..counters {
+        let id = number.to_string();
+        schema.counters.push(describe(&format!("events/{number}"), &[("id", &id)]));
+        numbers.counters.push((at % 7 != 3).then_some(at * number as u64 + (1 << 63)));
+    }
+    schema.gauges.push(describe("level", &[]));
+    numbers.gauges.push(Some(-(at as i64)));
+    if histogram {
+        schema.histograms.push(describe("latency", &[("grouping_power", "3"), ("max_value_power", "64")]));
+        for number in [1, 61] {
+            numbers.lines.push(Line { number, counts: [at * u64::from(number); LINE] });
+        }
+        numbers.histograms.push(Some(Shape { grouping_power: 3, max_value_power: 64, lines: 2 }));
+    }
+    let lengths = numbers.lengths();
+    let group = Group { name: "test/main".into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
+    Arc::new(Snapshot {
+        systemtime: UNIX_EPOCH + Duration::from_nanos(at * SECOND),
+        duration: Duration::from_micros(at),
+        metadata: vec![("source".into(), "test".into())],
+        groups: vec![group],
+        numbers,
+    })
+}
+
+fn header() -> Header {
+    Header {
+        interval_ns: SECOND,
+        sources: vec![Source { name: "test".into(), endpoint: None }],
+        metadata: vec![("k".into(), "v".into())],
+    }
+}
+
+/// Timestamps, and by column a value per row; of histograms, all buckets added up.
+fn recorded(contents: &Contents) -> (Vec<i64>, BTreeMap<String, String>) {
+    let mut bytes = Vec::new();
+    contents.write(&mut bytes, &[]).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).unwrap().build().unwrap();
+    let mut columns: BTreeMap<String, String> = BTreeMap::new();
+    let mut timestamps = Vec::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let text = columns.entry(field.name().clone()).or_default();
+            for row in 0..batch.num_rows() {
+                if field.name() == "timestamp" {
+                    timestamps.push(column.as_primitive::<UInt64Type>().value(row) as i64);
+                }
+                text.push_str(&cell(column, row));
+                text.push(' ');
+            }
+        }
+    }
+    (timestamps, columns)
+}
+
+fn cell(column: &dyn Array, row: usize) -> String {
+    if column.is_null(row) {
+        "-".into()
+    } else if let Some(list) = column.as_list_opt::<i32>() {
+        let cell = list.value(row);
+        assert_eq!(cell.len(), 496);
+        cell.as_primitive::<UInt64Type>().values().iter().sum::<u64>().to_string()
+    } else if let Some(gauge) = column.as_primitive_opt::<Int64Type>() {
+        gauge.value(row).to_string()
+    } else {
+        column.as_primitive::<UInt64Type>().value(row).to_string()
+    }
+}
+
+fn all(folder: &Path) -> Contents {
+    Contents::read(folder, 0..=u64::MAX).unwrap()
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, said) = Log::open(folder.path(), header()).unwrap();
+    assert!(said.is_empty());
+    let taken = |at: u64| at % 11 != 0;
+    // The histogram comes late and has a hole.
+    let timed = |at: u64| taken(at) && at > 100 && !(1500..2200).contains(&at);
+    for at in 1..=2500u64 {
+        let counters = if at < 1700 { 2 } else { 3 };
+        let part = taken(at).then(|| snapshot(at, counters, timed(at)));
+        log.append(at * SECOND, &[part]).unwrap();
+        if at == 50 {
+            log.note(Note { timestamp: at * SECOND, description: "half".into(), ..Note::default() }).unwrap();
+        }
+    }
+    let before = all(folder.path());
+    assert_eq!((before.rows, &before.damage), (2500, &vec![]));
+    let mut written = recorded(&before).1;
+    log.finish().unwrap();
+    assert!(log.parts().len() >= 3);
+    let after = all(folder.path());
+    assert_eq!(after.range, Some((SECOND, 2500 * SECOND)));
+    assert_eq!(after.notes.len(), 1);
+    let (timestamps, mut columns) = recorded(&after);
+    assert_eq!(timestamps, (1..=2500).map(|at| at * SECOND as i64).collect::<Vec<_>>());
+    let latency = columns.remove("latency:buckets").unwrap();
+    written.remove("latency:buckets").unwrap();
+    assert!(written == columns, "while it is written, and after");
+    let expect = |value: &dyn Fn(u64) -> Option<String>| {
+        (1..=2500u64).map(|at| value(at).unwrap_or("-".into()) + " ").collect::<String>()
+    };
+    let counter = |number: u64, from: u64| {
+        expect(&|at| (taken(at) && at >= from && at % 7 != 3).then(|| (at * number + (1 << 63)).to_string()))
+    };
+    assert!(columns["events/0"] == counter(0, 0));
+    assert!(columns["events/1"] == counter(1, 0));
+    assert!(columns["events/2"] == counter(2, 1700));
+    assert!(columns["level"] == expect(&|at| taken(at).then(|| (-(at as i64)).to_string())));
+    assert!(columns["duration"] == expect(&|at| taken(at).then(|| (at * 1000).to_string())));
+    // Never missing: the first stands for what was before, the last for holes.
+    let mut last = 101;
+    let mut expected = String::new();
+    for at in 1..=2500u64 {
+        last = if timed(at) { at } else { last };
+        expected.push_str(&format!("{} ", last * 62 * 8));
+    }
+    assert!(latency == expected);
+}
+
+#[test]
+fn ranges_are_to_the_tick() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Log::open(folder.path(), header()).unwrap();
+    for at in 1..=1500u64 {
+        log.append(at * SECOND, &[Some(snapshot(at, 1, true))]).unwrap();
+    }
+    for (from, to) in [(1, 1), (5, 9), (1000, 1100), (1024, 1025), (1400, 9999), (0, 3)] {
+        let contents = Contents::read(folder.path(), from * SECOND..=to * SECOND).unwrap();
+        let (timestamps, _) = recorded(&contents);
+        let expected: Vec<i64> = (from.max(1)..=to.min(1500)).map(|at| (at * SECOND) as i64).collect();
+        assert_eq!(timestamps, expected);
+    }
+    assert_eq!(Contents::read(folder.path(), 2000 * SECOND..=u64::MAX).unwrap().rows, 0);
+}
+
+#[test]
+fn a_log_cut_off_anywhere_loses_the_last_tick_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Log::open(folder.path(), header()).unwrap();
+    let mut ends = vec![];
+    for at in 1..=20u64 {
+        log.append(at * SECOND, &[Some(snapshot(at, 2, true))]).unwrap();
+        ends.push(log.parts()[0].bytes);
+    }
+    let whole = fs::read(folder.path().join("00000001.ticks")).unwrap();
+    assert_eq!(whole.len() as u64, *ends.last().unwrap());
+    for length in (ends[0] as usize..whole.len()).step_by(97) {
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("00000001.ticks"), &whole[..length]).unwrap();
+        let complete = ends.iter().filter(|end| **end <= length as u64).count();
+        assert_eq!(all(other.path()).rows, complete);
+        let (mut log, said) = Log::open(other.path(), header()).unwrap();
+        assert!(said[0].contains(&format!("{complete} ticks recovered")), "{said:?}");
+        // And it goes on.
+        log.append(30 * SECOND, &[Some(snapshot(30, 2, true))]).unwrap();
+        log.finish().unwrap();
+        assert_eq!(recorded(&all(other.path())).0.len(), complete + 1);
+    }
+}
+
+#[test]
+fn flipped_bits_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Log::open(folder.path(), header()).unwrap();
+    for at in 1..=20u64 {
+        log.append(at * SECOND, &[Some(snapshot(at, 2, true))]).unwrap();
+    }
+    let whole = fs::read(folder.path().join("00000001.ticks")).unwrap();
+    log.finish().unwrap();
+    let path = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let segment = fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(61) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let found = ticks::parse(&damaged);
+        assert!(found.is_err() || found.unwrap().damage.is_some(), "byte {at}");
+    }
+    for at in (0..segment.len()).step_by(7) {
+        let mut damaged = segment.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, damaged).unwrap();
+        let contents = all(folder.path());
+        assert_eq!(contents.rows, 0);
+        assert!(contents.damage[0].contains("damaged"), "byte {at}");
+    }
+}
