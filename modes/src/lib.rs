@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub mod snapshot;
+pub mod source;
 pub mod wire;
 
 use snapshot::Snapshot;
