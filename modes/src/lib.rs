@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub mod log;
 pub mod snapshot;
+pub mod source;
 pub mod wire;
 
 use snapshot::Snapshot;

@@ -1,0 +1,240 @@
+//! Snapshots from somewhere else: an agent's, or those made of what a
+//! Prometheus exporter shows.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::snapshot::Snapshot;
+use crate::{SnapshotSource, SourceError, wire};
+
+mod http;
+
+use http::{Answer, Client, Failure, Place};
+
+pub use http::MOST_BYTES;
+
+/// The header with which a client lists the hashes of the schemas it holds.
+pub const SCHEMAS_HEADER: &str = "rezolus-schemas";
+
+/// The header must fit where an agent takes it; an agent has some fifty groups.
+const MOST_HELD: usize = 256;
+
+/// Where an agent has its snapshots.
+const AGENT_PATH: &str = "/metrics/binary";
+/// Where an exporter has its metrics if not told otherwise.
+const PROMETHEUS_PATH: &str = "/metrics";
+
+/// The text format first: it is the simpler one.
+const ACCEPT_TEXT: &str =
+    "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5, */*;q=0.1";
+
+/// What answers at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Snapshots in msgpack.
+    Agent,
+    /// The text format of Prometheus, or OpenMetrics.
+    Prometheus,
+}
+
+/// An agent or an exporter, by its URL.
+///
+/// Which of the two is found out by asking: a URL without a path is an agent
+/// if `/metrics/binary` is a snapshot, and an exporter if `/metrics` is text in
+/// its format. With a path nothing but this path is asked for, and the first
+/// byte tells.
+///
+/// One request at a time: a second caller of [`SnapshotSource::snapshot`]
+/// waits for the first.
+pub struct Endpoint {
+    place: Place,
+    client: Client,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    kind: Option<Kind>,
+    schemas: wire::Schemas,
+}
+
+impl Endpoint {
+    /// An endpoint at `http://host:port[/path]`, or `host:port`. Nothing is
+    /// asked yet. Whatever is asked must be complete within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is none, or not one of HTTP.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, SourceError> {
+        let place = Place::parse(url).map_err(SourceError::new)?;
+        let client = Client::new(place.origin.clone(), timeout);
+        Ok(Self { place, client, state: Mutex::default() })
+    }
+
+    /// Does without finding out what it is.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.state.get_mut().kind = Some(kind);
+        self
+    }
+
+    /// What it is, as far as is known.
+    pub fn kind(&self) -> Option<Kind> {
+        self.state.lock().kind
+    }
+
+    /// `http://host:port/path`; `/` if no path was given.
+    pub fn url(&self) -> String {
+        format!("{}{}", self.place.origin, self.place.path)
+    }
+
+    /// `host-port`: what a source is called that has no name of its own.
+    pub fn label(&self) -> &str {
+        &self.place.label
+    }
+
+    /// Asks what it is, unless that is known.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither an agent nor an exporter, or does not answer.
+    pub fn probe(&self) -> Result<Kind, SourceError> {
+        if let Some(kind) = self.kind() {
+            return Ok(kind);
+        }
+        self.snapshot()?;
+        self.kind().ok_or_else(|| SourceError::new(format!("{}: it is not known what this is", self.url())))
+    }
+
+    /// What an agent has at one of its other paths, such as `/systeminfo`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such text, with what came instead.
+    pub fn text(&self, path: &str) -> Result<String, SourceError> {
+        let prefix = self.place.path.strip_suffix(AGENT_PATH).unwrap_or_default();
+        let answer = self.client.get(&format!("{prefix}{path}"), &[], self.client.deadline());
+        let answer = answer.map_err(|failure| SourceError::new(failure.text()))?;
+        String::from_utf8(answer.body).map_err(|error| {
+            SourceError::new(format!(
+                "{}: {}, which is not text: check the URL",
+                answer.url,
+                error.utf8_error()
+            ))
+        })
+    }
+
+    /// What the metrics mean: name to sentence.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be had.
+    pub fn descriptions(&self) -> Result<BTreeMap<String, String>, SourceError> {
+        let path = "/metrics/descriptions";
+        serde_json::from_str(&self.text(path)?).map_err(|error| {
+            let origin = self.client.origin();
+            SourceError::new(format!("{origin}{path}: not descriptions: {error}; is this an agent?"))
+        })
+    }
+
+    /// The path at which an endpoint of a kind is asked.
+    fn path(&self, kind: Kind) -> &str {
+        match (self.place.path.as_str(), kind) {
+            ("/", Kind::Agent) => AGENT_PATH,
+            ("/", Kind::Prometheus) => PROMETHEUS_PATH,
+            (path, _) => path,
+        }
+    }
+
+    fn fetch(&self, state: &mut State, kind: Kind, deadline: Instant) -> Result<Snapshot, Failure> {
+        match kind {
+            Kind::Agent => self.agent(&mut state.schemas, deadline),
+            Kind::Prometheus => {
+                let answer = self.client.get(self.path(kind), &[("accept", ACCEPT_TEXT)], deadline)?;
+                exporter(&answer)
+            }
+        }
+    }
+
+    /// Asks for a snapshot without what is known already. An agent that is not
+    /// the one that was asked before may leave out what only the other one
+    /// sent, so a failure is tried again from nothing.
+    fn agent(&self, schemas: &mut wire::Schemas, deadline: Instant) -> Result<Snapshot, Failure> {
+        let path = self.path(Kind::Agent);
+        if !schemas.is_empty() {
+            let answer = self.client.get(path, &[(SCHEMAS_HEADER, &held(schemas))], deadline)?;
+            match decode(&answer, schemas) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(_) => *schemas = wire::Schemas::default(),
+            }
+        }
+        decode(&self.client.get(path, &[], deadline)?, schemas)
+    }
+
+    /// Finds out what it is by what it answers.
+    fn discover(&self, state: &mut State, deadline: Instant) -> Result<(Kind, Snapshot), Failure> {
+        if self.place.path != "/" {
+            let answer = self.client.get(&self.place.path, &[("accept", ACCEPT_TEXT)], deadline)?;
+            // Snapshots begin with a byte that no text begins with.
+            return match answer.body.first() {
+                Some(0x80..) => Ok((Kind::Agent, decode(&answer, &mut state.schemas)?)),
+                _ => Ok((Kind::Prometheus, exporter(&answer)?)),
+            };
+        }
+        let no_agent = match self.fetch(state, Kind::Agent, deadline) {
+            Ok(snapshot) => return Ok((Kind::Agent, snapshot)),
+            Err(Failure::Path(why)) => why,
+            Err(failure) => return Err(failure),
+        };
+        match self.fetch(state, Kind::Prometheus, deadline) {
+            Ok(snapshot) => Ok((Kind::Prometheus, snapshot)),
+            Err(failure) => {
+                let no_exporter = failure.text();
+                Err(Failure::Path(format!("neither an agent ({no_agent}) nor an exporter ({no_exporter})")))
+            }
+        }
+    }
+}
+
+impl SnapshotSource for Endpoint {
+    fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+        let state = &mut *self.state.lock();
+        let deadline = self.client.deadline();
+        let result = match state.kind {
+            Some(kind) => self.fetch(state, kind, deadline),
+            None => self.discover(state, deadline).map(|(kind, snapshot)| {
+                state.kind = Some(kind);
+                snapshot
+            }),
+        };
+        result.map(Arc::new).map_err(|failure| SourceError::new(failure.text()))
+    }
+}
+
+/// The value of the header: 32 hexadecimal digits each.
+fn held(schemas: &wire::Schemas) -> String {
+    let mut text = String::new();
+    for (high, low) in schemas.hashes().take(MOST_HELD) {
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing into a string does not fail.
+        let _ = write!(text, "{comma}{high:016x}{low:016x}");
+    }
+    text
+}
+
+fn decode(answer: &Answer, schemas: &mut wire::Schemas) -> Result<Snapshot, Failure> {
+    let snapshot = wire::decode(&answer.body, schemas).map_err(|error| {
+        let advice = "this is no agent, or one of a version unknown here";
+        Failure::Path(answer.refuse(&error.to_string(), advice))
+    })?;
+    schemas.keep(&snapshot.groups);
+    Ok(snapshot)
+}
+
+fn exporter(answer: &Answer) -> Result<Snapshot, Failure> {
+    Err(Failure::Path(answer.refuse("the text format is not read yet", "name an agent")))
+}
