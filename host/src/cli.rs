@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Where an agent serves unless told otherwise.
-const DEFAULT_URL: &str = "http://127.0.0.1:4241";
+pub const DEFAULT_URL: &str = "http://127.0.0.1:4241";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -36,6 +36,7 @@ const EXAMPLES: &str = "Examples:
   sudo rezolus /etc/rezolus/config.toml     run the agent
   rezolus status                            what it measures, through which hooks
   rezolus status --cost 5s                  and what every hook costs
+  rezolus record -d 15m -o out.parquet      keep a quarter of an hour of it in a file
   rezolus plugins check ./mine.so           verify a plugin before dropping it in
   rezolus config check config.toml          verify a configuration before the agent reads it
   curl -s localhost:4241/metrics/json       the numbers
@@ -48,6 +49,11 @@ Exit codes: 0 done, 1 something failed, 2 wrong usage.";
 pub enum Command {
     /// Show a running agent's plugins, samplers and programs
     Status(Status),
+    /// Record an agent, or a Prometheus exporter, into a Parquet file
+    Record(Record),
+    /// Look after recordings
+    #[command(subcommand)]
+    Recording(Recording),
     /// Look after plugin files
     #[command(subcommand)]
     Plugins(Plugins),
@@ -74,6 +80,67 @@ pub struct Status {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  rezolus record http://host:4241 out.parquet        until Ctrl-C
+  rezolus record -d 15m -i 100ms -o out.parquet      a quarter of an hour of the agent here
+  rezolus record -o build.parquet -- make -j8        exactly while the command runs; its exit code is passed on
+  rezolus record --url a:4241 --url b:9100 -o both.parquet
+
+Ticks are at whole multiples of the interval. They are kept in OUTPUT.log while recording; if that is interrupted,
+`rezolus recording recover OUTPUT.log` makes the file.")]
+pub struct Record {
+    /// An agent or exporter: http://host:port[/path] or host:port
+    #[arg(value_name = "URL", conflicts_with = "urls")]
+    pub url: Option<String>,
+    /// The file to write; default: rezolus-TIME.parquet
+    #[arg(value_name = "OUTPUT", conflicts_with = "output")]
+    pub file: Option<PathBuf>,
+    /// An agent or exporter; several go into one file
+    #[arg(long = "url", value_name = "URL")]
+    pub urls: Vec<String>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Between ticks, 1ms or more
+    #[arg(short, long, default_value = "1s", value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+    /// How long; default: until Ctrl-C, or the end of the command
+    #[arg(short, long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Something to remember in the file, such as --metadata build=1234
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub metadata: Vec<(String, String)>,
+    /// Replace the output if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// A command to record: from its start to its end
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected")?;
+    if key.is_empty() { Err("the key is empty".into()) } else { Ok((key.into(), value.into())) }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Recording {
+    /// Make a recording of the log that an interrupted one left behind
+    #[command(after_help = "Example:\n  rezolus recording recover out.parquet.log")]
+    Recover {
+        /// The folder, OUTPUT.log
+        #[arg(value_name = "LOG")]
+        log: PathBuf,
+        /// The file to write; default: the name of the log without .log
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the output if it exists
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

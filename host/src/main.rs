@@ -18,6 +18,7 @@ mod inspect;
 mod metric;
 mod own;
 mod plugin;
+mod record;
 mod report;
 mod snapshot;
 mod status;
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Some(Command::Status(options)) => report::run(&options),
+        Some(Command::Record(options)) => record::record(options),
+        Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
         Some(Command::Config(cli::Config::Check { file })) => check_config(&file),
         Some(Command::Completions { shell }) => {

@@ -4,10 +4,11 @@
 //! plugins or BPF. The agent's own HTTP server is the first reader.
 
 use std::fmt;
-
 use std::sync::Arc;
 
 pub mod log;
+pub mod recorder;
+pub mod signals;
 pub mod snapshot;
 pub mod source;
 pub mod wire;

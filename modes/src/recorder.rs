@@ -1,0 +1,523 @@
+//! The recorder: snapshots of one or several sources, tick by tick, into one
+//! Parquet file.
+//!
+//! Ticks go into a [log](crate::log) beside the output first, so that nothing
+//! but the tick at hand can be lost; at the end the log is stitched.
+
+mod command;
+mod metadata;
+mod progress;
+mod schedule;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::SnapshotSource;
+use crate::log::columns::Source;
+use crate::log::{Contents, Header, Log, Note, write_aside};
+use crate::signals;
+use crate::snapshot::Snapshot;
+use crate::source::{Endpoint, Kind};
+use command::Running;
+pub use metadata::recording_metadata;
+use progress::Progress;
+pub use schedule::{Grid, Timeline, nanos};
+use worker::{Answer, Worker};
+
+/// What to record.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Agents and exporters.
+    pub urls: Vec<String>,
+    pub output: PathBuf,
+    /// Between ticks; a millisecond or more.
+    pub interval: Duration,
+    /// None: until a signal, or the end of the command.
+    pub duration: Option<Duration>,
+    /// For the file's own metadata.
+    pub metadata: Vec<(String, String)>,
+    /// Replace an output that exists.
+    pub force: bool,
+    /// Recorded exactly while it runs, unless empty.
+    pub command: Vec<OsString>,
+}
+
+/// A command that is to end gets this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What happens while recording.
+enum Event {
+    Answer(Answer),
+    Signal(i32),
+    Ended(ExitStatus),
+}
+
+/// A source and how it is doing.
+struct Watched {
+    name: String,
+    worker: Worker,
+    /// Since when it does not answer, and why.
+    down: Option<(u64, String)>,
+    /// What tells one run of an agent from the next.
+    epoch: Option<String>,
+}
+
+/// Ticks that were not taken, in one piece.
+#[derive(Clone, Debug)]
+struct Missed {
+    from: u64,
+    to: u64,
+    count: u64,
+    reason: String,
+}
+
+/// Where the ticks of a recording are until it is finished.
+pub fn log_folder(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".log");
+    name.into()
+}
+
+/// Records. Returns the exit code.
+///
+/// # Errors
+///
+/// What is wrong with the options; that no source answers; what kept the output
+/// from being written, and where the ticks are.
+pub fn run(options: &Options) -> Result<i32> {
+    if options.interval < Duration::from_millis(1) {
+        bail!("an interval of {:?} is too short: 1ms is the least", options.interval);
+    }
+    if options.urls.is_empty() {
+        bail!("there is nothing to record: give a URL such as http://127.0.0.1:4241");
+    }
+    let folder = log_folder(&options.output);
+    prepare(options, &folder)?;
+    let (sender, events) = channel();
+    signals::forward(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP], sender.clone(), Event::Signal)?;
+    let endpoints = connect(options)?;
+    let (sources, static_metadata) = metadata::at_start(&endpoints, options);
+    let header = Header {
+        interval_ns: u64::try_from(options.interval.as_nanos())?,
+        sources: sources.clone(),
+        metadata: static_metadata,
+    };
+    let (log, _) = Log::open(&folder, header).map_err(anyhow::Error::msg)?;
+    let mut recorder = Recorder::start(options, log, &endpoints, &sources, sender)?;
+    let outcome = recorder.run(&events);
+    let code = recorder.end_command(outcome, &events);
+    recorder.finish(options, &endpoints)?;
+    Ok(code)
+}
+
+/// Checks that output and log can be written.
+fn prepare(options: &Options, folder: &Path) -> Result<()> {
+    let output = options.output.display();
+    if options.output.exists() && !options.force {
+        bail!("{output}: this file exists: choose another name, or replace it with --force");
+    }
+    if folder.exists() {
+        if !options.force {
+            bail!(
+                "{}: a recording to {output} was interrupted: rescue it with `rezolus recording recover {}`, \
+                 or start over with --force",
+                folder.display(),
+                folder.display()
+            );
+        }
+        fs::remove_dir_all(folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
+    let timeout = (options.interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10));
+    let mut endpoints = Vec::new();
+    for url in &options.urls {
+        let endpoint = Endpoint::new(url, timeout)?;
+        endpoint.probe()?;
+        endpoints.push(Arc::new(endpoint));
+    }
+    Ok(endpoints)
+}
+
+/// Why recording ended.
+enum End {
+    Done,
+    Signal,
+    Command(ExitStatus),
+}
+
+struct Recorder {
+    log: Log,
+    watched: Vec<Watched>,
+    grid: Grid,
+    timeline: Timeline,
+    interval: Duration,
+    limit: Option<u64>,
+    began: Instant,
+    /// Points so far, taken or not.
+    points: u64,
+    taken: u64,
+    missed: Vec<Missed>,
+    missed_count: u64,
+    running: Option<Running>,
+    progress: Progress,
+    /// The row that is being put together: its point, and what came.
+    row: Option<(u64, Vec<Option<Arc<Snapshot>>>)>,
+    disk: Option<String>,
+}
+
+impl Recorder {
+    fn start(
+        options: &Options,
+        log: Log,
+        endpoints: &[Arc<Endpoint>],
+        sources: &[Source],
+        events: Sender<Event>,
+    ) -> Result<Self> {
+        let mut watched = Vec::new();
+        for (at, (endpoint, source)) in endpoints.iter().zip(sources).enumerate() {
+            let worker = Worker::start(at, endpoint.clone() as Arc<dyn SnapshotSource>, events.clone())?;
+            watched.push(Watched { name: source.name.clone(), worker, down: None, epoch: None });
+        }
+        let running = if options.command.is_empty() {
+            None
+        } else {
+            let running = Running::start(&options.command, events);
+            Some(running.with_context(|| format!("{}: cannot be started", options.command[0].display()))?)
+        };
+        let limit = options.duration.map(|duration| {
+            let points = duration.as_nanos().div_ceil(options.interval.as_nanos().max(1));
+            u64::try_from(points).unwrap_or(u64::MAX)
+        });
+        Ok(Self {
+            log,
+            watched,
+            grid: Grid::new(options.interval),
+            timeline: Timeline::default(),
+            interval: options.interval,
+            limit,
+            began: Instant::now(),
+            points: 0,
+            taken: 0,
+            missed: Vec::new(),
+            missed_count: 0,
+            running,
+            progress: Progress::new(options.duration),
+            row: None,
+            disk: None,
+        })
+    }
+
+    /// Takes ticks until something ends it.
+    fn run(&mut self, events: &Receiver<Event>) -> End {
+        loop {
+            if self.limit.is_some_and(|limit| self.points >= limit) {
+                return self.last_answers(events);
+            }
+            let (point, wait) = self.grid.next(SystemTime::now());
+            if wait.is_zero() {
+                self.tick(point);
+                continue;
+            }
+            self.progress.show(self.began.elapsed(), self.taken, self.missed_count, &self.log);
+            // In pieces, in case the clock is set meanwhile.
+            match events.recv_timeout(wait.min(Duration::from_millis(200))) {
+                Ok(event) => {
+                    if let Some(end) = self.handle(event) {
+                        self.complete();
+                        return end;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return End::Done,
+            }
+        }
+    }
+
+    /// Waits for what was asked at the last point, within its interval.
+    fn last_answers(&mut self, events: &Receiver<Event>) -> End {
+        let deadline = Instant::now() + self.interval.min(Duration::from_millis(200));
+        while self.row.is_some() {
+            match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(event) => {
+                    if let Some(end) = self.handle(event) {
+                        self.complete();
+                        return end;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        self.complete();
+        End::Done
+    }
+
+    fn tick(&mut self, point: u64) {
+        self.complete();
+        let passed = self.grid.handle(point);
+        self.points += passed + 1;
+        if passed > 0 {
+            let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+            self.miss(point - passed * step, point - step, passed, "the recorder did not get to run");
+        }
+        let mut asked = false;
+        for watched in &mut self.watched {
+            asked |= watched.worker.ask(point);
+        }
+        if asked {
+            self.row = Some((point, vec![None; self.watched.len()]));
+        } else {
+            let reason = match &self.watched[0].down {
+                Some((_, why)) => why.clone(),
+                None => "the answer to an earlier tick had not come".into(),
+            };
+            self.miss(point, point, 1, &reason);
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Option<End> {
+        match event {
+            Event::Answer(answer) => self.answer(answer),
+            Event::Ended(status) => return Some(End::Command(status)),
+            Event::Signal(signal) => {
+                if let Some(running) = &self.running {
+                    running.signal(signal);
+                }
+                return Some(End::Signal);
+            }
+        }
+        None
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Answer { source, point, result } = answer;
+        self.watched[source].worker.asked = None;
+        match result {
+            Ok(snapshot) => {
+                self.up(source, point, &snapshot);
+                match &mut self.row {
+                    Some((current, parts)) if *current == point => parts[source] = Some(snapshot),
+                    // Late. One source alone has its own time; with several the row is gone.
+                    _ if self.watched.len() == 1 => {
+                        self.unmiss(point);
+                        self.append(point, &[Some(snapshot)]);
+                    }
+                    _ => {}
+                }
+            }
+            Err(why) => self.down(source, point, why),
+        }
+        let waiting = |point| self.watched.iter().any(|watched| watched.worker.asked == Some(point));
+        if self.row.as_ref().is_some_and(|(point, _)| !waiting(*point)) {
+            self.complete();
+        }
+    }
+
+    /// Writes the row that is being put together.
+    fn complete(&mut self) {
+        let Some((point, parts)) = self.row.take() else { return };
+        if parts.iter().any(Option::is_some) {
+            self.append(point, &parts);
+            return;
+        }
+        let reason = match &self.watched[0].down {
+            Some((_, why)) => why.clone(),
+            None => "no answer within the interval".into(),
+        };
+        self.miss(point, point, 1, &reason);
+    }
+
+    fn append(&mut self, point: u64, parts: &[Option<Arc<Snapshot>>]) {
+        // One source: the time at which it read its numbers.
+        let clock = match parts {
+            [Some(snapshot)] => nanos(snapshot.systemtime),
+            _ => point,
+        };
+        let (timestamp, set) = self.timeline.stamp(clock, Instant::now());
+        if let Some(by) = set {
+            let by_seconds = by as f64 / 1e9;
+            let description = match by {
+                ..0 => format!(
+                    "the clock was set back by {:.3} s; times from here are ahead of it by as much",
+                    -by_seconds
+                ),
+                _ => format!("the clock was set forward by {by_seconds:.3} s"),
+            };
+            self.note(timestamp, "clock", None, description);
+        }
+        match self.log.append(timestamp, parts) {
+            Ok(()) => {
+                self.taken += 1;
+                self.disk = None;
+            }
+            Err(error) => {
+                let reason = format!("{}: {error}", self.log.folder().display());
+                if self.disk.as_ref() != Some(&reason) {
+                    tracing::warn!("a tick cannot be kept: {reason}");
+                }
+                self.miss(point, point, 1, &reason);
+                self.disk = Some(reason);
+            }
+        }
+    }
+
+    fn note(&mut self, timestamp: u64, kind: &str, source: Option<&str>, description: String) {
+        let note = Note {
+            timestamp,
+            description,
+            kind: Some(kind.into()),
+            source: source.map(Into::into),
+            ..Note::default()
+        };
+        if let Err(error) = self.log.note(note) {
+            tracing::warn!("{}: {error}", self.log.folder().display());
+        }
+    }
+
+    fn up(&mut self, source: usize, point: u64, snapshot: &Snapshot) {
+        let epoch = snapshot.meta("producer_epoch").map(str::to_string);
+        let watched = &mut self.watched[source];
+        let name = watched.name.clone();
+        let came_back = watched.down.take();
+        let restarted = watched.epoch.is_some() && epoch.is_some() && watched.epoch != epoch;
+        watched.epoch = epoch.or(watched.epoch.take());
+        if restarted {
+            self.note(
+                point,
+                "restart",
+                Some(&name),
+                format!("{name} was restarted: its counters began anew"),
+            );
+        }
+        if let Some((since, why)) = came_back {
+            let gone = point.saturating_sub(since) as f64 / 1e9;
+            self.progress.say(&format!("{name} is back after {gone:.1} s"));
+            self.note(point, "gap", Some(&name), format!("{name} is back after {gone:.1} s: {why}"));
+        }
+    }
+
+    fn down(&mut self, source: usize, point: u64, why: String) {
+        let watched = &mut self.watched[source];
+        if watched.down.is_none() {
+            let name = watched.name.clone();
+            self.progress.say(&format!("{name} does not answer: {why}"));
+            watched.down = Some((point, why));
+        }
+    }
+
+    fn miss(&mut self, from: u64, to: u64, count: u64, reason: &str) {
+        self.missed_count += count;
+        let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+        match self.missed.last_mut() {
+            Some(last) if last.reason == reason && last.to + step == from => {
+                last.to = to;
+                last.count += count;
+            }
+            _ => self.missed.push(Missed { from, to, count, reason: reason.into() }),
+        }
+    }
+
+    /// A tick that was given up came after all.
+    fn unmiss(&mut self, point: u64) {
+        if let Some(last) = self.missed.last_mut()
+            && last.to == point
+            && last.count > 0
+        {
+            last.count -= 1;
+            last.to = point.saturating_sub(u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX));
+            self.missed_count -= 1;
+            if last.count == 0 {
+                self.missed.pop();
+            }
+        }
+    }
+
+    /// Sees to it that the command is gone. Returns its exit code.
+    fn end_command(&mut self, end: End, events: &Receiver<Event>) -> i32 {
+        if let End::Command(status) = end {
+            return command::exit_code(status);
+        }
+        let Some(running) = self.running.take() else { return 0 };
+        // After a signal it got that one; it may need a moment.
+        if matches!(end, End::Done) {
+            running.signal(libc::SIGTERM);
+        }
+        let mut deadline = Instant::now() + PATIENCE;
+        loop {
+            match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::Ended(status)) => {
+                    // Whoever of the group is left.
+                    running.signal(libc::SIGKILL);
+                    return command::exit_code(status);
+                }
+                Ok(Event::Signal(_)) | Err(RecvTimeoutError::Timeout) => {
+                    running.signal(libc::SIGKILL);
+                    deadline = Instant::now() + PATIENCE;
+                }
+                Ok(Event::Answer(_)) => {}
+                Err(RecvTimeoutError::Disconnected) => return 1,
+            }
+        }
+    }
+
+    fn finish(mut self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
+        let ended = metadata::at_end(endpoints, &self.missed_ranges());
+        let folder = self.log.folder().to_path_buf();
+        let output = options.output.display();
+        let left = || format!("{output}: not written; the ticks are in {}", folder.display());
+        self.log.finish().map_err(anyhow::Error::msg).with_context(left)?;
+        let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
+        if self.taken == 0 {
+            let _ = fs::remove_dir_all(&folder);
+            let why = self.missed.last().map_or("the time was too short", |missed| &missed.reason);
+            bail!("{output}: not written: no tick was taken ({why})");
+        }
+        write_recording(&contents.with_context(left)?, &options.output, ended).with_context(left)?;
+        fs::remove_dir_all(&folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
+        self.progress.end(&options.output, self.taken, self.missed_count, self.began.elapsed());
+        Ok(())
+    }
+
+    fn missed_ranges(&self) -> Vec<(u64, u64, u64, String)> {
+        self.missed.iter().map(|m| (m.from, m.to, m.count, m.reason.clone())).collect()
+    }
+}
+
+/// Makes a recording of a log's contents, written aside and renamed.
+///
+/// # Errors
+///
+/// Those of the disk, and damaged segments.
+pub fn write_recording(contents: &Contents, output: &Path, more: BTreeMap<String, String>) -> Result<()> {
+    let mut aside = output.as_os_str().to_owned();
+    aside.push(format!(".{}.new", std::process::id()));
+    let aside = PathBuf::from(aside);
+    let metadata = recording_metadata(contents, more);
+    let written = write_aside(&aside, output, |out| {
+        contents.write(out, &metadata).map(drop).map_err(std::io::Error::other)
+    });
+    if let Err(error) = written {
+        let _ = fs::remove_file(&aside);
+        return Err(error).with_context(|| format!("{}", output.display()));
+    }
+    Ok(())
+}
+
+/// What an endpoint is called in a recording.
+fn source_name(endpoint: &Endpoint) -> String {
+    match endpoint.kind() {
+        Some(Kind::Agent) => "rezolus".into(),
+        _ => endpoint.label().into(),
+    }
+}

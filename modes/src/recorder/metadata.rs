@@ -1,0 +1,162 @@
+//! What a recording says of itself: `docs/formats/recording.md` lists the keys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Options, source_name};
+use crate::log::Contents;
+use crate::log::columns::Source;
+use crate::source::{Endpoint, Kind};
+
+/// What agents tell besides their snapshots: path, and key by source.
+const AT_START: [(&str, &str); 3] =
+    [("/systeminfo", "systeminfo"), ("/metrics/descriptions", "descriptions"), ("/dashboards", "dashboards")];
+
+/// The sources, and what is known of them when recording begins.
+pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>, Vec<(String, String)>) {
+    let mut names: Vec<String> = endpoints.iter().map(|endpoint| source_name(endpoint)).collect();
+    for at in 0..names.len() {
+        if names.iter().filter(|name| **name == names[at]).count() > 1 {
+            names[at] = endpoints[at].label().to_string();
+        }
+    }
+    for at in 1..names.len() {
+        if names[..at].contains(&names[at]) {
+            names[at] = format!("{}-{at}", names[at]);
+        }
+    }
+    let sources: Vec<Source> = names
+        .iter()
+        .zip(endpoints)
+        .map(|(name, endpoint)| Source { name: name.clone(), endpoint: Some(endpoint.url()) })
+        .collect();
+    let mut metadata = Vec::new();
+    for (name, endpoint) in names.iter().zip(endpoints) {
+        if endpoint.kind() != Some(Kind::Agent) {
+            continue;
+        }
+        for (path, key) in AT_START {
+            if let Some(value) = ask(endpoint, path) {
+                metadata.push((format!("{key}\u{0}{name}"), value.to_string()));
+            }
+        }
+        if let Some(version) =
+            ask(endpoint, "/status").and_then(|status| Some(status["version"].as_str()?.to_string()))
+        {
+            metadata.push((format!("version\u{0}{name}"), version));
+        }
+    }
+    metadata.extend(options.metadata.iter().cloned());
+    (sources, metadata)
+}
+
+fn ask(endpoint: &Endpoint, path: &str) -> Option<Value> {
+    serde_json::from_str(&endpoint.text(path).ok()?).ok()
+}
+
+/// What is known only when recording ends.
+pub fn at_end(endpoints: &[Arc<Endpoint>], missed: &[(u64, u64, u64, String)]) -> BTreeMap<String, String> {
+    let mut more = BTreeMap::new();
+    if !missed.is_empty() {
+        more.insert("rezolus.missed".into(), json!(missed).to_string());
+    }
+    let agents: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.kind() == Some(Kind::Agent)).collect();
+    for endpoint in agents {
+        for path in ["/samplers", "/status"] {
+            if let Some(value) = ask(endpoint, path) {
+                more.insert(format!("{path}\u{0}{}", endpoint.url()), value.to_string());
+            }
+        }
+    }
+    more
+}
+
+/// The metadata of a recording made of a log.
+pub fn recording_metadata(contents: &Contents, more: BTreeMap<String, String>) -> Vec<(String, String)> {
+    let sources = &contents.header.sources;
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let mut metadata: BTreeMap<String, String> = BTreeMap::new();
+    // key NUL source
+    let mut by_source: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+    for (key, text) in &contents.header.metadata {
+        match key.split_once('\u{0}') {
+            Some((key, source)) => {
+                let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+                by_source.entry(key).or_default().insert(source, value);
+            }
+            None => drop(metadata.insert(key.clone(), text.clone())),
+        }
+    }
+    let mut first = |key: &str, as_text: bool| {
+        let value = by_source.get(key).and_then(|values| names.iter().find_map(|name| values.get(name)));
+        if let Some(value) = value {
+            let text = match value {
+                Value::String(text) if as_text => text.clone(),
+                value => value.to_string(),
+            };
+            metadata.entry(key.to_string()).or_insert(text);
+        }
+    };
+    first("version", true);
+    first("systeminfo", false);
+    let mut descriptions = serde_json::Map::new();
+    for value in by_source.get("descriptions").iter().flat_map(|values| values.values()) {
+        descriptions.extend(value.as_object().cloned().unwrap_or_default());
+    }
+    if !descriptions.is_empty() {
+        metadata.insert("descriptions".into(), Value::Object(descriptions).to_string());
+    }
+    if let Some(dashboards) = by_source.get("dashboards") {
+        metadata.insert("rezolus.dashboards".into(), json!(dashboards).to_string());
+    }
+    let source = match names.as_slice() {
+        [name] => (*name).to_string(),
+        names => json!(names).to_string(),
+    };
+    metadata.entry("source".into()).or_insert(source);
+    let interval = (contents.header.interval_ns / 1_000_000).max(1);
+    metadata.insert("sampling_interval_ms".into(), interval.to_string());
+    add_end(&mut metadata, contents, &by_source, more);
+    if !contents.notes.is_empty() {
+        metadata.insert("events".into(), json!({ "events": contents.notes }).to_string());
+    }
+    metadata.into_iter().collect()
+}
+
+/// Per source: when, in what state its samplers were, and on which machine.
+fn add_end(
+    metadata: &mut BTreeMap<String, String>,
+    contents: &Contents,
+    by_source: &BTreeMap<&str, BTreeMap<&str, Value>>,
+    more: BTreeMap<String, String>,
+) {
+    let (mut per_source, mut statuses) = (serde_json::Map::new(), serde_json::Map::new());
+    let (first, last) = contents.range.unwrap_or_default();
+    for source in &contents.header.sources {
+        let name = source.name.as_str();
+        let at = |path: &str| {
+            let value = more.get(&format!("{path}\u{0}{}", source.endpoint.as_deref()?))?;
+            serde_json::from_str::<Value>(value).ok()
+        };
+        let mut known = json!({ "first_sample_ns": first, "last_sample_ns": last });
+        if let Some(samplers) = at("/samplers") {
+            known["sampler_status"] = samplers;
+        }
+        for key in ["version", "systeminfo"] {
+            if let Some(value) = by_source.get(key).and_then(|values| values.get(name)) {
+                known[key] = value.clone();
+            }
+        }
+        per_source.insert(name.into(), known);
+        if let Some(status) = at("/status") {
+            statuses.insert(name.into(), status);
+        }
+    }
+    metadata.insert("per_source_metadata".into(), Value::Object(per_source).to_string());
+    if !statuses.is_empty() {
+        metadata.insert("rezolus.status".into(), Value::Object(statuses).to_string());
+    }
+    metadata.extend(more.into_iter().filter(|(key, _)| !key.contains('\u{0}')));
+}
