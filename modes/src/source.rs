@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use crate::snapshot::Snapshot;
 use crate::{SnapshotSource, SourceError, wire};
 
+pub mod exposition;
 mod http;
+pub mod prometheus;
 
 use http::{Answer, Client, Failure, Place};
 
@@ -60,6 +62,7 @@ pub struct Endpoint {
 struct State {
     kind: Option<Kind>,
     schemas: wire::Schemas,
+    prometheus: prometheus::Cache,
 }
 
 impl Endpoint {
@@ -128,12 +131,16 @@ impl Endpoint {
         })
     }
 
-    /// What the metrics mean: name to sentence.
+    /// What the metrics mean: name to sentence. Of an exporter, those of the
+    /// last snapshot.
     ///
     /// # Errors
     ///
     /// When they cannot be had.
     pub fn descriptions(&self) -> Result<BTreeMap<String, String>, SourceError> {
+        if self.probe()? == Kind::Prometheus {
+            return Ok(self.state.lock().prometheus.descriptions().clone());
+        }
         let path = "/metrics/descriptions";
         serde_json::from_str(&self.text(path)?).map_err(|error| {
             let origin = self.client.origin();
@@ -155,9 +162,21 @@ impl Endpoint {
             Kind::Agent => self.agent(&mut state.schemas, deadline),
             Kind::Prometheus => {
                 let answer = self.client.get(self.path(kind), &[("accept", ACCEPT_TEXT)], deadline)?;
-                exporter(&answer)
+                self.exporter(&mut state.prometheus, &answer)
             }
         }
+    }
+
+    fn exporter(&self, cache: &mut prometheus::Cache, answer: &Answer) -> Result<Snapshot, Failure> {
+        let text = std::str::from_utf8(&answer.body).map_err(|error| {
+            let line = answer.body[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
+            exposition::Malformed { line, why: "this is not UTF-8".into() }
+        });
+        let snapshot = text.and_then(|text| cache.snapshot(text, self.label(), answer.began, answer.took));
+        snapshot.map_err(|error| {
+            let advice = "this is not the text format of Prometheus, check the URL";
+            Failure::Path(answer.refuse(&error.to_string(), advice))
+        })
     }
 
     /// Asks for a snapshot without what is known already. An agent that is not
@@ -182,7 +201,7 @@ impl Endpoint {
             // Snapshots begin with a byte that no text begins with.
             return match answer.body.first() {
                 Some(0x80..) => Ok((Kind::Agent, decode(&answer, &mut state.schemas)?)),
-                _ => Ok((Kind::Prometheus, exporter(&answer)?)),
+                _ => Ok((Kind::Prometheus, self.exporter(&mut state.prometheus, &answer)?)),
             };
         }
         let no_agent = match self.fetch(state, Kind::Agent, deadline) {
@@ -233,8 +252,4 @@ fn decode(answer: &Answer, schemas: &mut wire::Schemas) -> Result<Snapshot, Fail
     })?;
     schemas.keep(&snapshot.groups);
     Ok(snapshot)
-}
-
-fn exporter(answer: &Answer) -> Result<Snapshot, Failure> {
-    Err(Failure::Path(answer.refuse("the text format is not read yet", "name an agent")))
 }

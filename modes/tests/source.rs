@@ -322,3 +322,82 @@ fn silence() {
     contains(&error, &["no complete answer within 200ms"]);
     assert!(start.elapsed() < Duration::from_secs(2));
 }
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[test]
+fn an_exporter_is_told_apart() {
+    let (url, connections) = serve(|(path, _), stream| match path.as_str() {
+        "/metrics" => {
+            reply(stream, "200 OK", OPENMETRICS, b"# HELP a All.\n# TYPE a counter\na_total 5\n# EOF\n")
+        }
+        _ => reply(stream, "404 Not Found", "text/plain", b"404 page not found"),
+    });
+    let exporter = endpoint(&url);
+    let before = std::time::SystemTime::now();
+    assert_eq!(exporter.probe().unwrap(), Kind::Prometheus);
+    let first = exporter.snapshot().unwrap();
+    let second = exporter.snapshot().unwrap();
+    assert!(first.systemtime >= before && first.duration > Duration::ZERO);
+    assert!(second.systemtime >= first.systemtime + first.duration);
+    assert_eq!(first.meta("source"), Some(exporter.label()));
+    assert_eq!(first.numbers.counters, [Some(5)]);
+    assert!(Arc::ptr_eq(&first.groups[0].schema, &second.groups[0].schema));
+    assert_eq!(exporter.descriptions().unwrap()["a_total"], "All.");
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_exporter_at_a_path_of_its_own() {
+    let (url, _) = serve(|(path, _), stream| match path.as_str() {
+        "/probe?target=x" => reply(stream, "200 OK", "", b"up 1"),
+        // Would be taken for an agent if it were asked.
+        _ => reply(stream, "200 OK", "application/octet-stream", V3),
+    });
+    let exporter = endpoint(&format!("{url}/probe?target=x"));
+    assert_eq!(exporter.snapshot().unwrap().numbers.gauges, [Some(1)]);
+    assert_eq!(exporter.kind(), Some(Kind::Prometheus));
+}
+
+#[test]
+fn an_exporter_that_has_nothing_yet() {
+    let (url, _) = serve(|(path, _), stream| match path.as_str() {
+        "/metrics" => reply(stream, "200 OK", "text/plain", b""),
+        _ => reply(stream, "503 Service Unavailable", "text/plain", b"no agent yet"),
+    });
+    assert!(endpoint(&url).snapshot().unwrap().numbers.gauges.is_empty());
+}
+
+#[test]
+fn text_that_is_not_in_the_format() {
+    let (url, _) = serve(|_, stream| reply(stream, "200 OK", "text/plain", b"up 1\nRezolus 5.17 Agent\n"));
+    let error = endpoint(&url).of_kind(Kind::Prometheus).snapshot().unwrap_err().to_string();
+    contains(
+        &error,
+        &["/metrics", "line 2", "a timestamp or nothing", "\"up 1 Rezolus 5.17 Agent\"", "check the URL"],
+    );
+    let (url, _) = serve(|_, stream| reply(stream, "200 OK", "text/plain", b"up 1\na{b=\"\xff\"} 1\n"));
+    let error = endpoint(&url).of_kind(Kind::Prometheus).snapshot().unwrap_err().to_string();
+    contains(&error, &["line 2: this is not UTF-8"]);
+}
+
+/// What it is stays known while it is away, and it is not known before.
+#[test]
+fn an_endpoint_that_is_not_there_at_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = endpoint(&address.to_string());
+    assert!(endpoint.probe().is_err());
+    assert_eq!(endpoint.kind(), None);
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        converse(stream, &|_, stream| reply(stream, "200 OK", "", V2).map(|_| false))
+    });
+    endpoint.snapshot().unwrap();
+    thread::sleep(Duration::from_millis(20));
+    contains(&endpoint.snapshot().unwrap_err().to_string(), &["nothing accepts connections"]);
+    assert_eq!(endpoint.probe().unwrap(), Kind::Agent);
+}

@@ -27,9 +27,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     pub content_type: String,
     /// When the request was sent, and how long it took to have it all.
-    #[expect(dead_code)]
     pub began: SystemTime,
-    #[expect(dead_code)]
     pub took: Duration,
 }
 
