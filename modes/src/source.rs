@@ -2,13 +2,13 @@
 //! Prometheus exporter shows.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Lengths, Snapshot};
 use crate::{SnapshotSource, SourceError, wire};
 
 pub mod exposition;
@@ -106,11 +106,10 @@ impl Endpoint {
     ///
     /// When it is neither an agent nor an exporter, or does not answer.
     pub fn probe(&self) -> Result<Kind, SourceError> {
-        if let Some(kind) = self.kind() {
-            return Ok(kind);
+        match self.kind() {
+            Some(kind) => Ok(kind),
+            None => Ok(self.current()?.0),
         }
-        self.snapshot()?;
-        self.kind().ok_or_else(|| SourceError::new(format!("{}: it is not known what this is", self.url())))
     }
 
     /// What an agent has at one of its other paths, such as `/systeminfo`.
@@ -155,6 +154,23 @@ impl Endpoint {
             ("/", Kind::Prometheus) => PROMETHEUS_PATH,
             (path, _) => path,
         }
+    }
+
+    /// A snapshot, and of what.
+    fn current(&self) -> Result<(Kind, Snapshot), SourceError> {
+        let state = &mut *self.state.lock();
+        let deadline = self.client.deadline();
+        let result = match state.kind {
+            Some(kind) => self.fetch(state, kind, deadline).map(|snapshot| (kind, snapshot)),
+            None => self.discover(state, deadline),
+        };
+        let (kind, snapshot) = result.map_err(|failure| SourceError::new(failure.text()))?;
+        // An empty page proves nothing: the exporter of an agent shows one
+        // until its agent is there, and what it passes on of that is better.
+        if kind == Kind::Agent || snapshot.numbers.lengths() != Lengths::default() {
+            state.kind = Some(kind);
+        }
+        Ok((kind, snapshot))
     }
 
     fn fetch(&self, state: &mut State, kind: Kind, deadline: Instant) -> Result<Snapshot, Failure> {
@@ -221,16 +237,13 @@ impl Endpoint {
 
 impl SnapshotSource for Endpoint {
     fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
-        let state = &mut *self.state.lock();
-        let deadline = self.client.deadline();
-        let result = match state.kind {
-            Some(kind) => self.fetch(state, kind, deadline),
-            None => self.discover(state, deadline).map(|(kind, snapshot)| {
-                state.kind = Some(kind);
-                snapshot
-            }),
-        };
-        result.map(Arc::new).map_err(|failure| SourceError::new(failure.text()))
+        Ok(Arc::new(self.current()?.1))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 

@@ -179,6 +179,20 @@ fn an_agent_that_restarts_is_found_again() {
 }
 
 #[test]
+fn a_kept_connection_that_ends_is_replaced() {
+    let requests = AtomicUsize::new(0);
+    let (url, connections) = serve(move |_, stream| match requests.fetch_add(1, Ordering::Relaxed) {
+        // The connection ends with the second request on it.
+        1 => Ok(false),
+        _ => reply(stream, "200 OK", "", V2),
+    });
+    let endpoint = endpoint(&url);
+    endpoint.snapshot().unwrap();
+    endpoint.snapshot().unwrap();
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn a_path_is_taken_as_it_is() {
     let (url, _) = serve(|(path, _), stream| match path.as_str() {
         "/host1/metrics/binary" => reply(stream, "200 OK", "", V2),
@@ -359,13 +373,29 @@ fn an_exporter_at_a_path_of_its_own() {
     assert_eq!(exporter.kind(), Some(Kind::Prometheus));
 }
 
+/// As the exporter of an agent that starts after it, which passes on what the
+/// agent says.
 #[test]
 fn an_exporter_that_has_nothing_yet() {
-    let (url, _) = serve(|(path, _), stream| match path.as_str() {
-        "/metrics" => reply(stream, "200 OK", "text/plain", b""),
-        _ => reply(stream, "503 Service Unavailable", "text/plain", b"no agent yet"),
-    });
-    assert!(endpoint(&url).snapshot().unwrap().numbers.gauges.is_empty());
+    let requests = AtomicUsize::new(0);
+    let (url, _) =
+        serve(move |(path, _), stream| match (path.as_str(), requests.fetch_add(1, Ordering::Relaxed)) {
+            ("/metrics", _) => reply(stream, "200 OK", "text/plain", b""),
+            (_, 0..4) => reply(stream, "503 Service Unavailable", "text/plain", b"no agent yet"),
+            _ => reply(stream, "200 OK", "", V2),
+        });
+    let exporter = endpoint(&url);
+    assert_eq!(exporter.probe().unwrap(), Kind::Prometheus);
+    assert!(exporter.snapshot().unwrap().numbers.gauges.is_empty());
+    assert_eq!(exporter.kind(), None);
+    assert_eq!(exporter.probe().unwrap(), Kind::Agent);
+    assert_eq!(exporter.kind(), Some(Kind::Agent));
+}
+
+#[test]
+fn a_body_that_is_compressed_unasked() {
+    let error = error_of(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b");
+    contains(&error, &["compressed (gzip)", "send it as it is"]);
 }
 
 #[test]

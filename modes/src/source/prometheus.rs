@@ -248,19 +248,20 @@ impl<'a> Series<'a> {
     }
 
     /// Name and label values, joined by `/`, and something more if it must be.
-    fn column(&self, taken: &mut HashSet<String>) -> String {
+    fn column(&self, taken: &mut HashMap<String, usize>) -> String {
         let values = self.labels.iter().map(|(_, value)| &**value);
-        let plain = std::iter::once(&*self.name).chain(values).collect::<Vec<_>>().join("/");
-        let mut column = plain.clone();
-        let mut number = 2;
-        while !taken.insert(column.clone()) {
-            column = format!("{plain}#{number}");
-            number += 1;
+        let mut column = std::iter::once(&*self.name).chain(values).collect::<Vec<_>>().join("/");
+        // The next number is remembered: whoever has many that are the same
+        // would be searched through for each of them.
+        while let Some(number) = taken.get_mut(&column) {
+            *number += 1;
+            column = format!("{column}#{number}");
         }
+        taken.insert(column.clone(), 1);
         column
     }
 
-    fn describe(&self, unit: Option<&str>, taken: &mut HashSet<String>) -> MetricDesc {
+    fn describe(&self, unit: Option<&str>, taken: &mut HashMap<String, usize>) -> MetricDesc {
         let labels = self.labels.iter().map(|(label, value)| (label.to_string(), value.to_string()));
         let mut metadata: BTreeMap<String, String> = labels.collect();
         metadata.insert("metric".into(), self.name.to_string());
@@ -291,7 +292,7 @@ impl Page<'_> {
 
 impl Known {
     fn new(page: &Page<'_>, layouts: &[Layout], units: &HashMap<Cow<'_, str>, &str>) -> Self {
-        let mut taken = HashSet::new();
+        let mut taken = HashMap::new();
         let unit = |name: &str| {
             let base = name.strip_suffix("_total").or(name.strip_suffix("_sum")).unwrap_or(name);
             units.get(name).or_else(|| units.get(base)).copied()

@@ -118,19 +118,19 @@ fn escape(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn no_text_is_too_bad(text in ".*") {
+    fn no_text_is_too_bad(text in ".{0,100}") {
         let _ = parse(&text);
     }
 
     #[test]
-    fn no_text_of_its_own_characters_is_too_bad(text in r#"[a{}"\\=, é#\n1.TYPEHLOF]*"#) {
+    fn no_text_of_its_own_characters_is_too_bad(text in r#"[a{}"\\=, é#\n1.TYPEHLOF]{0,100}"#) {
         let _ = parse(&text);
     }
 
     #[test]
     fn what_is_written_is_read(
         name in "[a-zA-Z_:][a-zA-Z0-9_:]{0,9}",
-        labels in prop::collection::btree_map("[a-zA-Z_][a-zA-Z0-9_]{0,9}", "(?s).*", 0..4),
+        labels in prop::collection::btree_map("[a-zA-Z_][a-zA-Z0-9_]{0,9}", "(?s).{0,20}", 0..4),
         number in any::<f64>(),
         timestamp in any::<Option<i64>>(),
     ) {
