@@ -9,6 +9,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
+/// The most samples that are taken: more would cost the reader too much memory.
+pub const MOST_SAMPLES: usize = 1_000_000;
+
 /// What a page says; borrows from its text.
 #[derive(Debug, Default)]
 pub struct Exposition<'a> {
@@ -83,8 +86,13 @@ pub fn parse(text: &str) -> Result<Exposition<'_>, Malformed> {
             }
             exposition.describe(comment);
         } else if !line.is_empty() {
-            let sample = sample(line).map_err(|why| Malformed { line: number + 1, why })?;
-            exposition.samples.push(sample);
+            let malformed = |why| Malformed { line: number + 1, why };
+            if exposition.samples.len() == MOST_SAMPLES {
+                return Err(malformed(format!(
+                    "these are more than {MOST_SAMPLES} samples, which is too much"
+                )));
+            }
+            exposition.samples.push(sample(line).map_err(malformed)?);
         }
     }
     Ok(exposition)

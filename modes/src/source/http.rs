@@ -243,7 +243,9 @@ fn advice(status: StatusCode, location: &str) -> String {
             format!("redirects are not followed, name {location:?} itself if that is what you want")
         }
         401 | 403 => "access is denied; agents and exporters are asked without credentials".into(),
-        404 => "there is no such path, check the URL".into(),
+        404 => {
+            "there is no such path; an agent, or an exporter in the usual place, is named without one".into()
+        }
         500.. => "the server has a problem of its own, see its log".into(),
         _ => "check the URL".into(),
     }

@@ -112,6 +112,15 @@ fn errors_say_where_and_what() {
     }
 }
 
+#[test]
+fn there_are_limits() {
+    let text = "a 1\n".repeat(MOST_SAMPLES + 1);
+    let error = parse(&text).unwrap_err();
+    assert_eq!(error.line, MOST_SAMPLES + 1);
+    assert!(error.why.contains("too much"), "{error}");
+    assert_eq!(parse(&text[4..]).unwrap().samples.len(), MOST_SAMPLES);
+}
+
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
