@@ -2,16 +2,18 @@
 //! Prometheus exporter shows.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Lengths, Snapshot};
 use crate::{SnapshotSource, SourceError, wire};
 
+pub mod exposition;
 mod http;
+pub mod prometheus;
 
 use http::{Answer, Client, Failure, Place};
 
@@ -60,6 +62,7 @@ pub struct Endpoint {
 struct State {
     kind: Option<Kind>,
     schemas: wire::Schemas,
+    prometheus: prometheus::Cache,
 }
 
 impl Endpoint {
@@ -103,11 +106,10 @@ impl Endpoint {
     ///
     /// When it is neither an agent nor an exporter, or does not answer.
     pub fn probe(&self) -> Result<Kind, SourceError> {
-        if let Some(kind) = self.kind() {
-            return Ok(kind);
+        match self.kind() {
+            Some(kind) => Ok(kind),
+            None => Ok(self.current()?.0),
         }
-        self.snapshot()?;
-        self.kind().ok_or_else(|| SourceError::new(format!("{}: it is not known what this is", self.url())))
     }
 
     /// What an agent has at one of its other paths, such as `/systeminfo`.
@@ -128,12 +130,16 @@ impl Endpoint {
         })
     }
 
-    /// What the metrics mean: name to sentence.
+    /// What the metrics mean: name to sentence. Of an exporter, those of the
+    /// last snapshot.
     ///
     /// # Errors
     ///
     /// When they cannot be had.
     pub fn descriptions(&self) -> Result<BTreeMap<String, String>, SourceError> {
+        if self.probe()? == Kind::Prometheus {
+            return Ok(self.state.lock().prometheus.descriptions().clone());
+        }
         let path = "/metrics/descriptions";
         serde_json::from_str(&self.text(path)?).map_err(|error| {
             let origin = self.client.origin();
@@ -150,14 +156,43 @@ impl Endpoint {
         }
     }
 
+    /// A snapshot, and of what.
+    fn current(&self) -> Result<(Kind, Snapshot), SourceError> {
+        let state = &mut *self.state.lock();
+        let deadline = self.client.deadline();
+        let result = match state.kind {
+            Some(kind) => self.fetch(state, kind, deadline).map(|snapshot| (kind, snapshot)),
+            None => self.discover(state, deadline),
+        };
+        let (kind, snapshot) = result.map_err(|failure| SourceError::new(failure.text()))?;
+        // An empty page proves nothing: the exporter of an agent shows one
+        // until its agent is there, and what it passes on of that is better.
+        if kind == Kind::Agent || snapshot.numbers.lengths() != Lengths::default() {
+            state.kind = Some(kind);
+        }
+        Ok((kind, snapshot))
+    }
+
     fn fetch(&self, state: &mut State, kind: Kind, deadline: Instant) -> Result<Snapshot, Failure> {
         match kind {
             Kind::Agent => self.agent(&mut state.schemas, deadline),
             Kind::Prometheus => {
                 let answer = self.client.get(self.path(kind), &[("accept", ACCEPT_TEXT)], deadline)?;
-                exporter(&answer)
+                self.exporter(&mut state.prometheus, &answer)
             }
         }
+    }
+
+    fn exporter(&self, cache: &mut prometheus::Cache, answer: &Answer) -> Result<Snapshot, Failure> {
+        let text = std::str::from_utf8(&answer.body).map_err(|error| {
+            let line = answer.body[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
+            exposition::Malformed { line, why: "this is not UTF-8".into() }
+        });
+        let snapshot = text.and_then(|text| cache.snapshot(text, self.label(), answer.began, answer.took));
+        snapshot.map_err(|error| {
+            let advice = "this is not the text format of Prometheus, check the URL";
+            Failure::Path(answer.refuse(&error.to_string(), advice))
+        })
     }
 
     /// Asks for a snapshot without what is known already. An agent that is not
@@ -182,7 +217,7 @@ impl Endpoint {
             // Snapshots begin with a byte that no text begins with.
             return match answer.body.first() {
                 Some(0x80..) => Ok((Kind::Agent, decode(&answer, &mut state.schemas)?)),
-                _ => Ok((Kind::Prometheus, exporter(&answer)?)),
+                _ => Ok((Kind::Prometheus, self.exporter(&mut state.prometheus, &answer)?)),
             };
         }
         let no_agent = match self.fetch(state, Kind::Agent, deadline) {
@@ -202,16 +237,13 @@ impl Endpoint {
 
 impl SnapshotSource for Endpoint {
     fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
-        let state = &mut *self.state.lock();
-        let deadline = self.client.deadline();
-        let result = match state.kind {
-            Some(kind) => self.fetch(state, kind, deadline),
-            None => self.discover(state, deadline).map(|(kind, snapshot)| {
-                state.kind = Some(kind);
-                snapshot
-            }),
-        };
-        result.map(Arc::new).map_err(|failure| SourceError::new(failure.text()))
+        Ok(Arc::new(self.current()?.1))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
@@ -233,8 +265,4 @@ fn decode(answer: &Answer, schemas: &mut wire::Schemas) -> Result<Snapshot, Fail
     })?;
     schemas.keep(&snapshot.groups);
     Ok(snapshot)
-}
-
-fn exporter(answer: &Answer) -> Result<Snapshot, Failure> {
-    Err(Failure::Path(answer.refuse("the text format is not read yet", "name an agent")))
 }

@@ -179,6 +179,20 @@ fn an_agent_that_restarts_is_found_again() {
 }
 
 #[test]
+fn a_kept_connection_that_ends_is_replaced() {
+    let requests = AtomicUsize::new(0);
+    let (url, connections) = serve(move |_, stream| match requests.fetch_add(1, Ordering::Relaxed) {
+        // The connection ends with the second request on it.
+        1 => Ok(false),
+        _ => reply(stream, "200 OK", "", V2),
+    });
+    let endpoint = endpoint(&url);
+    endpoint.snapshot().unwrap();
+    endpoint.snapshot().unwrap();
+    assert_eq!(connections.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn a_path_is_taken_as_it_is() {
     let (url, _) = serve(|(path, _), stream| match path.as_str() {
         "/host1/metrics/binary" => reply(stream, "200 OK", "", V2),
@@ -281,25 +295,36 @@ fn garbage_and_what_is_only_half_there() {
     contains(&error, &["without its schema", "application/octet-stream"]);
 }
 
-/// A body that comes forever, as fast as it can or a byte at a time, costs as
-/// much as is allowed and not more.
+/// A server that sends `piece` for ever, with a pause after each.
+fn endless(piece: &'static [u8], pause: Duration) -> String {
+    let (url, _) = serve(move |_, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            stream.write_all(piece)?;
+            thread::sleep(pause);
+        }
+    });
+    url
+}
+
 #[test]
-fn bodies_without_an_end() {
-    for pause in [None, Some(Duration::from_millis(5))] {
-        let (url, _) = serve(move |_, stream| {
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-            let bytes = vec![b'#'; if pause.is_some() { 1 } else { 1 << 16 }];
-            loop {
-                stream.write_all(&bytes)?;
-                pause.inspect(|&pause| thread::sleep(pause));
-            }
-        });
-        let endpoint = Endpoint::new(&url, Duration::from_millis(300)).unwrap();
-        let start = Instant::now();
-        let error = endpoint.snapshot().unwrap_err().to_string();
-        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-        assert!(error.contains("within 300ms") || error.contains("within 64 MB"), "{error}");
-    }
+fn a_body_without_an_end_costs_no_more_than_is_allowed() {
+    let url = endless(&[b'#'; 1 << 20], Duration::ZERO);
+    let endpoint = Endpoint::new(&url, Duration::from_secs(60)).unwrap().of_kind(Kind::Agent);
+    contains(
+        &endpoint.snapshot().unwrap_err().to_string(),
+        &["/metrics/binary", "within 64 MB", "check the URL"],
+    );
+}
+
+#[test]
+fn a_body_that_trickles_takes_no_longer_than_is_allowed() {
+    let url = endless(b"#", Duration::from_millis(5));
+    let endpoint = Endpoint::new(&url, Duration::from_millis(300)).unwrap();
+    let start = Instant::now();
+    let error = endpoint.snapshot().unwrap_err().to_string();
+    contains(&error, &["/metrics/binary", "no complete answer within 300ms"]);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -321,4 +346,99 @@ fn silence() {
     let error = Endpoint::new(&url, Duration::from_millis(200)).unwrap().snapshot().unwrap_err().to_string();
     contains(&error, &["no complete answer within 200ms"]);
     assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[test]
+fn an_exporter_is_told_apart() {
+    let (url, connections) = serve(|(path, _), stream| match path.as_str() {
+        "/metrics" => {
+            reply(stream, "200 OK", OPENMETRICS, b"# HELP a All.\n# TYPE a counter\na_total 5\n# EOF\n")
+        }
+        _ => reply(stream, "404 Not Found", "text/plain", b"404 page not found"),
+    });
+    let exporter = endpoint(&url);
+    let before = std::time::SystemTime::now();
+    assert_eq!(exporter.probe().unwrap(), Kind::Prometheus);
+    let first = exporter.snapshot().unwrap();
+    let second = exporter.snapshot().unwrap();
+    assert!(first.systemtime >= before && first.duration > Duration::ZERO);
+    assert!(second.systemtime >= first.systemtime + first.duration);
+    assert_eq!(first.meta("source"), Some(exporter.label()));
+    assert_eq!(first.numbers.counters, [Some(5)]);
+    assert!(Arc::ptr_eq(&first.groups[0].schema, &second.groups[0].schema));
+    assert_eq!(exporter.descriptions().unwrap()["a_total"], "All.");
+    assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_exporter_at_a_path_of_its_own() {
+    let (url, _) = serve(|(path, _), stream| match path.as_str() {
+        "/probe?target=x" => reply(stream, "200 OK", "", b"up 1"),
+        // Would be taken for an agent if it were asked.
+        _ => reply(stream, "200 OK", "application/octet-stream", V3),
+    });
+    let exporter = endpoint(&format!("{url}/probe?target=x"));
+    assert_eq!(exporter.snapshot().unwrap().numbers.gauges, [Some(1)]);
+    assert_eq!(exporter.kind(), Some(Kind::Prometheus));
+}
+
+/// As the exporter of an agent that starts after it, which passes on what the
+/// agent says.
+#[test]
+fn an_exporter_that_has_nothing_yet() {
+    let requests = AtomicUsize::new(0);
+    let (url, _) =
+        serve(move |(path, _), stream| match (path.as_str(), requests.fetch_add(1, Ordering::Relaxed)) {
+            ("/metrics", _) => reply(stream, "200 OK", "text/plain", b""),
+            (_, 0..4) => reply(stream, "503 Service Unavailable", "text/plain", b"no agent yet"),
+            _ => reply(stream, "200 OK", "", V2),
+        });
+    let exporter = endpoint(&url);
+    assert_eq!(exporter.probe().unwrap(), Kind::Prometheus);
+    assert!(exporter.snapshot().unwrap().numbers.gauges.is_empty());
+    assert_eq!(exporter.kind(), None);
+    assert_eq!(exporter.probe().unwrap(), Kind::Agent);
+    assert_eq!(exporter.kind(), Some(Kind::Agent));
+}
+
+#[test]
+fn a_body_that_is_compressed_unasked() {
+    let error = error_of(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n\x1f\x8b");
+    contains(&error, &["compressed (gzip)", "send it as it is"]);
+}
+
+#[test]
+fn text_that_is_not_in_the_format() {
+    let (url, _) = serve(|_, stream| reply(stream, "200 OK", "text/plain", b"up 1\nRezolus 5.17 Agent\n"));
+    let error = endpoint(&url).of_kind(Kind::Prometheus).snapshot().unwrap_err().to_string();
+    contains(
+        &error,
+        &["/metrics", "line 2", "a timestamp or nothing", "\"up 1 Rezolus 5.17 Agent\"", "check the URL"],
+    );
+    let (url, _) = serve(|_, stream| reply(stream, "200 OK", "text/plain", b"up 1\na{b=\"\xff\"} 1\n"));
+    let error = endpoint(&url).of_kind(Kind::Prometheus).snapshot().unwrap_err().to_string();
+    contains(&error, &["line 2: this is not UTF-8"]);
+}
+
+/// What it is stays known while it is away, and it is not known before.
+#[test]
+fn an_endpoint_that_is_not_there_at_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = endpoint(&address.to_string());
+    assert!(endpoint.probe().is_err());
+    assert_eq!(endpoint.kind(), None);
+    let listener = TcpListener::bind(address).unwrap();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        converse(stream, &|_, stream| reply(stream, "200 OK", "", V2).map(|_| false))
+    });
+    endpoint.snapshot().unwrap();
+    thread::sleep(Duration::from_millis(20));
+    contains(&endpoint.snapshot().unwrap_err().to_string(), &["nothing accepts connections"]);
+    assert_eq!(endpoint.probe().unwrap(), Kind::Agent);
 }

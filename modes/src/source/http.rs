@@ -2,6 +2,7 @@
 //! altogether costs a bounded time and a bounded memory, and an error that
 //! says what was found.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{StatusCode, Uri, header};
@@ -19,6 +20,8 @@ pub struct Client {
     /// `http://host:port`
     origin: String,
     timeout: Duration,
+    /// Since then there may be a kept connection.
+    answered: AtomicBool,
 }
 
 /// What came.
@@ -27,9 +30,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     pub content_type: String,
     /// When the request was sent, and how long it took to have it all.
-    #[expect(dead_code)]
     pub began: SystemTime,
-    #[expect(dead_code)]
     pub took: Duration,
 }
 
@@ -115,7 +116,7 @@ impl Client {
             .max_idle_connections(2)
             .max_idle_age(Duration::from_secs(120))
             .build();
-        Self { agent: config.into(), origin, timeout }
+        Self { agent: config.into(), origin, timeout, answered: AtomicBool::new(false) }
     }
 
     pub fn origin(&self) -> &str {
@@ -130,28 +131,52 @@ impl Client {
     /// Gets a path. The answer was a success and is complete.
     pub fn get(&self, path: &str, headers: &[(&str, &str)], deadline: Instant) -> Result<Answer, Failure> {
         let url = format!("{}{path}", self.origin);
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let mut request = self.agent.get(&url).config().timeout_global(Some(left)).build();
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
         let (began, start) = (SystemTime::now(), Instant::now());
         let broken = |error| self.explain(&url, error);
-        let mut response = request.call().map_err(broken)?;
+        let mut response = match self.send(&url, headers, deadline) {
+            // A kept connection may end at the moment at which it is used again,
+            // and does so regularly if the server's patience is our interval.
+            Err(error) if is_lost(&error) && self.answered.load(Ordering::Relaxed) => {
+                self.send(&url, headers, deadline)
+            }
+            result => result,
+        }
+        .map_err(broken)?;
+        self.answered.store(true, Ordering::Relaxed);
         let status = response.status();
         let header = |name| {
             let value = response.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_string()
         };
         let (content_type, location) = (header(header::CONTENT_TYPE), header(header::LOCATION));
+        let encoding = header(header::CONTENT_ENCODING);
         if !status.is_success() {
             let body = response.body_mut().with_config().limit(MOST_OF_ERROR).read_to_vec();
             let came = came(&content_type, &body.unwrap_or_default());
             let advice = advice(status, &location);
             return Err(Failure::Path(format!("{url}: HTTP {status}, {came}: {advice}")));
         }
+        if !encoding.is_empty() && encoding != "identity" {
+            let why = "which nobody asked for: have the server, or the proxy before it, send it as it is";
+            return Err(Failure::Path(format!("{url}: the body is compressed ({encoding}), {why}")));
+        }
         let body = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec().map_err(broken)?;
         Ok(Answer { url, body, content_type, began, took: start.elapsed() })
+    }
+
+    fn send(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        deadline: Instant,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        // None at all would be no limit.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let mut request = self.agent.get(url).config().timeout_global(Some(left)).build();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.call()
     }
 
     fn explain(&self, url: &str, error: ureq::Error) -> Failure {
@@ -183,6 +208,13 @@ impl Client {
     }
 }
 
+/// Whether a connection ended before any answer.
+fn is_lost(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let lost = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    matches!(error, ureq::Error::Io(error) if lost.contains(&error.kind()))
+}
+
 impl Answer {
     /// Says what came, why it is of no use, and what to do.
     pub fn refuse(&self, why: &str, advice: &str) -> String {
@@ -211,7 +243,9 @@ fn advice(status: StatusCode, location: &str) -> String {
             format!("redirects are not followed, name {location:?} itself if that is what you want")
         }
         401 | 403 => "access is denied; agents and exporters are asked without credentials".into(),
-        404 => "there is no such path, check the URL".into(),
+        404 => {
+            "there is no such path; an agent, or an exporter in the usual place, is named without one".into()
+        }
         500.. => "the server has a problem of its own, see its log".into(),
         _ => "check the URL".into(),
     }

@@ -1,0 +1,155 @@
+//! Damaged input to everything that decodes what others sent. Each test runs
+//! for `REZOLUS_FUZZ_SECONDS` (1 if unset); a failure names the
+//! `REZOLUS_FUZZ_SEED` that repeats it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use rezolus_modes::snapshot::Snapshot;
+use rezolus_modes::source::prometheus::Cache;
+use rezolus_modes::wire;
+
+/// Seeds of a round: what failed can be repeated by itself.
+const FIRST_SEED: u64 = 1;
+/// Inputs grow up to this.
+const MOST_BYTES: usize = 1 << 16;
+
+/// SplitMix64: small, and any seed will do.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+}
+
+/// Damages bytes in one of the ways that find something.
+fn damage(bytes: &mut Vec<u8>, words: &[&[u8]], random: &mut Random) {
+    let at = random.below(bytes.len() + 1);
+    let length = random.below(32).min(bytes.len() - at);
+    match random.below(7) {
+        0 => bytes.truncate(at),
+        1 => drop(bytes.drain(at..at + length)),
+        2 => bytes.insert(at, random.next() as u8),
+        3 => {
+            let copy = bytes[at..at + length].to_vec();
+            let to = random.below(bytes.len() + 1);
+            bytes.splice(to..to, copy);
+        }
+        4 => {
+            let word = words[random.below(words.len())];
+            let end = at + random.below(2) * length;
+            bytes.splice(at..end, word.iter().copied());
+        }
+        _ => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << random.below(8);
+            }
+        }
+    }
+    bytes.truncate(MOST_BYTES);
+}
+
+/// Gives damaged inputs to `check` until the time is over.
+fn fuzz(name: &str, inputs: &[&[u8]], words: &[&[u8]], check: impl Fn(&[u8])) {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let time = Duration::from_secs(number("REZOLUS_FUZZ_SECONDS").unwrap_or(1));
+    let only = number("REZOLUS_FUZZ_SEED");
+    let start = Instant::now();
+    let mut seed = only.unwrap_or(FIRST_SEED);
+    loop {
+        let mut random = Random(seed);
+        let mut bytes = inputs[random.below(inputs.len())].to_vec();
+        for _ in 0..=random.below(8) {
+            damage(&mut bytes, words, &mut random);
+        }
+        let began = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| check(&bytes)));
+        assert!(ended.is_ok(), "{name}: repeat with REZOLUS_FUZZ_SEED={seed}; the input is {bytes:?}");
+        // Much more than 64 KB take on a busy machine, much less than what grows by squares.
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(5), "{name}: {took:?}; repeat with REZOLUS_FUZZ_SEED={seed}");
+        seed += 1;
+        if only.is_some() || start.elapsed() >= time {
+            return;
+        }
+    }
+}
+
+#[test]
+fn snapshots() {
+    let inputs: [&[u8]; 4] = [
+        include_bytes!("fixtures/wire/v1.msgpack"),
+        include_bytes!("fixtures/wire/v2.msgpack"),
+        include_bytes!("fixtures/wire/v3.msgpack"),
+        include_bytes!("fixtures/wire/v3n.msgpack"),
+    ];
+    // Lengths and numbers at their limits.
+    let words: [&[u8]; 8] = [
+        &[0xc0],
+        &[0xdd, 0xff, 0xff, 0xff, 0xff],
+        &[0xdf, 0xff, 0xff, 0xff, 0xff],
+        &[0xdb, 0xff, 0xff, 0xff, 0xff],
+        &[0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0],
+        &[0x94, 0x92],
+        &[0x91; 40],
+    ];
+    fuzz("wire::decode", &inputs, &words, |bytes| {
+        let mut schemas = wire::Schemas::default();
+        let known = wire::decode(inputs[2], &mut schemas);
+        assert!(known.is_ok());
+        if let Ok(snapshot) = wire::decode(bytes, &mut schemas) {
+            usable(&snapshot);
+        }
+    });
+}
+
+/// What was decoded can be walked over, and encoded again.
+fn usable(snapshot: &Snapshot) {
+    for (group, numbers) in snapshot.groups() {
+        assert_eq!(numbers.counters.len(), group.schema.counters.len());
+        assert_eq!(numbers.gauges.len(), group.schema.gauges.len());
+        assert_eq!(numbers.histograms().count(), group.schema.histograms.len());
+        numbers.histograms().flatten().for_each(|histogram| drop(histogram.dense()));
+    }
+    let _ = snapshot.to_exchange();
+    let bytes = wire::Encoder::default().encode(snapshot, &[]).expect("what was decoded can be encoded");
+    assert!(wire::decode(&bytes, &mut wire::Schemas::default()).is_ok());
+}
+
+#[test]
+fn expositions() {
+    let inputs: [&[u8]; 2] = [
+        b"# HELP a x\\n\n# TYPE a histogram\na_bucket{le=\"0.5\",x=\"\\\"\"} 1 5\na_bucket{le=\"+Inf\"} 2\n\
+          a_sum 0.5\r\n{\"b.c\", \"d\"=\"e\"} NaN # {t=\"1\"} 1 2\nf_total 1.5\n# EOF\n",
+        &include_bytes!("fixtures/exporter_both_modes.prom")[..4000],
+    ];
+    let words: [&[u8]; 10] = [
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"\n",
+        b"le=\"1e308\",",
+        b"le=\"-Inf\",",
+        b" 1e400",
+        b"# TYPE a counter\n",
+        b"\xc3\xa9",
+    ];
+    fuzz("Cache::snapshot", &inputs, &words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let at = std::time::UNIX_EPOCH;
+        if let Ok(snapshot) = Cache::default().snapshot(&text, "fuzz", at, Duration::ZERO) {
+            usable(&snapshot);
+        }
+    });
+}
