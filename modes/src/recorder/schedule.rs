@@ -21,14 +21,13 @@ impl Grid {
 
     /// The next point, and how long until then. Late by a little is still in
     /// time; points that are gone by are not made up for.
-    pub fn next(&self, now: SystemTime) -> (u64, Duration) {
+    pub fn next(&mut self, now: SystemTime) -> (u64, Duration) {
         let now = nanos(now);
         let current = now - now % self.interval;
-        let next = match self.last {
+        let next = match *self.last.get_or_insert(current) {
             // A clock that was set back by more than a point starts over.
-            Some(last) if last < current || last > now.saturating_add(2 * self.interval) => current,
-            Some(last) => last + self.interval,
-            None => current + self.interval,
+            last if last < current || last > now.saturating_add(2 * self.interval) => current,
+            last => last + self.interval,
         };
         (next, Duration::from_nanos(next.saturating_sub(now)))
     }
