@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub mod hindsight;
 pub mod log;
 pub mod recorder;
 pub mod signals;
@@ -26,6 +27,13 @@ pub trait SnapshotSource: Send + Sync {
     ///
     /// When there is none to be had, with the reason.
     fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError>;
+}
+
+/// What a source can tell besides its snapshots.
+pub trait Describe: Send + Sync {
+    /// What an agent serves at one of its paths, such as `/systeminfo`; None if
+    /// it does not.
+    fn text(&self, path: &str) -> Option<String>;
 }
 
 /// Why there is no snapshot.

@@ -59,6 +59,8 @@ pub struct Log {
     columns: Columns,
     notes: Vec<Note>,
     began: Instant,
+    most_time: Duration,
+    most_file: u64,
     number: u64,
     parts: Arc<Mutex<BTreeMap<u64, Part>>>,
     sealer: Option<(SyncSender<Job>, JoinHandle<()>)>,
@@ -106,6 +108,8 @@ impl Log {
             writer: None,
             notes: Vec::new(),
             began: Instant::now(),
+            most_time: MOST_TIME,
+            most_file: u64::MAX,
             number,
             sealer: Some(start_sealer(folder, &parts, &trouble).map_err(fail)?),
             parts,
@@ -135,16 +139,24 @@ impl Log {
     pub fn append(&mut self, timestamp: u64, parts: &[Option<Arc<Snapshot>>]) -> io::Result<()> {
         let writer = self.writer()?;
         writer.tick(timestamp, parts)?;
-        let file = writer.file();
+        let (file, length) = (writer.file(), writer.bytes);
         self.syncer.sync(file);
         self.columns.append(timestamp, parts);
         if self.columns.rows() >= MOST_TICKS
             || self.columns.bytes() >= MOST_BYTES
-            || self.began.elapsed() >= MOST_TIME
+            || self.began.elapsed() >= self.most_time
+            || length >= self.most_file
         {
             self.roll();
         }
         Ok(())
+    }
+
+    /// Has segments end sooner than they would: after a time, or when the file
+    /// of ticks has so many bytes.
+    pub fn limit_segments(&mut self, time: Duration, bytes: u64) {
+        self.most_time = time.clamp(Duration::from_secs(1), MOST_TIME);
+        self.most_file = bytes.max(1 << 17);
     }
 
     /// Appends an event.

@@ -28,7 +28,7 @@ use crate::signals;
 use crate::snapshot::Snapshot;
 use crate::source::{Endpoint, Kind};
 use command::Running;
-pub use metadata::recording_metadata;
+pub use metadata::{described, recording_metadata};
 use progress::Progress;
 pub use schedule::{Grid, Timeline, nanos};
 use worker::{Answer, Worker};
@@ -162,6 +162,7 @@ struct Recorder {
     watched: Vec<Watched>,
     grid: Grid,
     timeline: Timeline,
+    sources: Vec<Source>,
     interval: Duration,
     limit: Option<u64>,
     began: Instant,
@@ -203,6 +204,7 @@ impl Recorder {
         Ok(Self {
             log,
             watched,
+            sources: sources.to_vec(),
             grid: Grid::new(options.interval),
             timeline: Timeline::default(),
             interval: options.interval,
@@ -472,7 +474,7 @@ impl Recorder {
     }
 
     fn finish(mut self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
-        let ended = metadata::at_end(endpoints, &self.missed_ranges());
+        let ended = metadata::at_end(endpoints, &self.sources, &self.missed_ranges());
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Options, source_name};
+use crate::Describe;
 use crate::log::Contents;
 use crate::log::columns::Source;
 use crate::source::{Endpoint, Kind};
@@ -13,6 +14,9 @@ use crate::source::{Endpoint, Kind};
 /// What agents tell besides their snapshots: path, and key by source.
 const AT_START: [(&str, &str); 3] =
     [("/systeminfo", "systeminfo"), ("/metrics/descriptions", "descriptions"), ("/dashboards", "dashboards")];
+
+/// And what changes while recording.
+const AT_END: [&str; 2] = ["/samplers", "/status"];
 
 /// The sources, and what is known of them when recording begins.
 pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>, Vec<(String, String)>) {
@@ -38,12 +42,12 @@ pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>,
             continue;
         }
         for (path, key) in AT_START {
-            if let Some(value) = ask(endpoint, path) {
+            if let Some(value) = ask(&**endpoint, path) {
                 metadata.push((format!("{key}\u{0}{name}"), value.to_string()));
             }
         }
         if let Some(version) =
-            ask(endpoint, "/status").and_then(|status| Some(status["version"].as_str()?.to_string()))
+            ask(&**endpoint, "/status").and_then(|status| Some(status["version"].as_str()?.to_string()))
         {
             metadata.push((format!("version\u{0}{name}"), version));
         }
@@ -52,21 +56,51 @@ pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>,
     (sources, metadata)
 }
 
-fn ask(endpoint: &Endpoint, path: &str) -> Option<Value> {
-    serde_json::from_str(&endpoint.text(path).ok()?).ok()
+fn ask(source: &dyn Describe, path: &str) -> Option<Value> {
+    serde_json::from_str(&source.text(path)?).ok()
+}
+
+impl Describe for Endpoint {
+    fn text(&self, path: &str) -> Option<String> {
+        Endpoint::text(self, path).ok()
+    }
+}
+
+/// All that one agent tells of itself, for [`recording_metadata`].
+pub fn described(source: &Source, describe: &dyn Describe) -> BTreeMap<String, String> {
+    let mut more = BTreeMap::new();
+    let name = &source.name;
+    for (path, key) in AT_START {
+        if let Some(value) = ask(describe, path) {
+            more.insert(format!("{key}\u{0}{name}"), value.to_string());
+        }
+    }
+    for path in AT_END {
+        if let Some(value) = ask(describe, path) {
+            if let Some(version) = value["version"].as_str() {
+                more.insert(format!("version\u{0}{name}"), version.into());
+            }
+            more.insert(format!("{path}\u{0}{name}"), value.to_string());
+        }
+    }
+    more
 }
 
 /// What is known only when recording ends.
-pub fn at_end(endpoints: &[Arc<Endpoint>], missed: &[(u64, u64, u64, String)]) -> BTreeMap<String, String> {
+pub fn at_end(
+    endpoints: &[Arc<Endpoint>],
+    sources: &[Source],
+    missed: &[(u64, u64, u64, String)],
+) -> BTreeMap<String, String> {
     let mut more = BTreeMap::new();
     if !missed.is_empty() {
         more.insert("rezolus.missed".into(), json!(missed).to_string());
     }
-    let agents: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.kind() == Some(Kind::Agent)).collect();
-    for endpoint in agents {
-        for path in ["/samplers", "/status"] {
-            if let Some(value) = ask(endpoint, path) {
-                more.insert(format!("{path}\u{0}{}", endpoint.url()), value.to_string());
+    let agents = endpoints.iter().zip(sources).filter(|(endpoint, _)| endpoint.kind() == Some(Kind::Agent));
+    for (endpoint, Source { name, .. }) in agents {
+        for path in AT_END {
+            if let Some(value) = ask(&**endpoint, path) {
+                more.insert(format!("{path}\u{0}{name}"), value.to_string());
             }
         }
     }
@@ -80,7 +114,7 @@ pub fn recording_metadata(contents: &Contents, more: BTreeMap<String, String>) -
     let mut metadata: BTreeMap<String, String> = BTreeMap::new();
     // key NUL source
     let mut by_source: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
-    for (key, text) in &contents.header.metadata {
+    for (key, text) in contents.header.metadata.iter().map(|(key, text)| (key, text)).chain(&more) {
         match key.split_once('\u{0}') {
             Some((key, source)) => {
                 let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
@@ -118,7 +152,7 @@ pub fn recording_metadata(contents: &Contents, more: BTreeMap<String, String>) -
     metadata.entry("source".into()).or_insert(source);
     let interval = (contents.header.interval_ns / 1_000_000).max(1);
     metadata.insert("sampling_interval_ms".into(), interval.to_string());
-    add_end(&mut metadata, contents, &by_source, more);
+    add_end(&mut metadata, contents, &by_source, &more);
     if !contents.notes.is_empty() {
         metadata.insert("events".into(), json!({ "events": contents.notes }).to_string());
     }
@@ -130,16 +164,13 @@ fn add_end(
     metadata: &mut BTreeMap<String, String>,
     contents: &Contents,
     by_source: &BTreeMap<&str, BTreeMap<&str, Value>>,
-    more: BTreeMap<String, String>,
+    more: &BTreeMap<String, String>,
 ) {
     let (mut per_source, mut statuses) = (serde_json::Map::new(), serde_json::Map::new());
     let (first, last) = contents.range.unwrap_or_default();
     for source in &contents.header.sources {
         let name = source.name.as_str();
-        let at = |path: &str| {
-            let value = more.get(&format!("{path}\u{0}{}", source.endpoint.as_deref()?))?;
-            serde_json::from_str::<Value>(value).ok()
-        };
+        let at = |path: &str| serde_json::from_str::<Value>(more.get(&format!("{path}\u{0}{name}"))?).ok();
         let mut known = json!({ "first_sample_ns": first, "last_sample_ns": last });
         if let Some(samplers) = at("/samplers") {
             known["sampler_status"] = samplers;
@@ -158,5 +189,4 @@ fn add_end(
     if !statuses.is_empty() {
         metadata.insert("rezolus.status".into(), Value::Object(statuses).to_string());
     }
-    metadata.extend(more.into_iter().filter(|(key, _)| !key.contains('\u{0}')));
 }

@@ -56,6 +56,11 @@ pub struct Timeline {
 const STEP: i128 = 200_000_000;
 
 impl Timeline {
+    /// All times are to be after this one.
+    pub fn after(&mut self, last: u64) {
+        self.last = last;
+    }
+
     /// The time to record for a time on the clock, seen at `now`; and by how
     /// much the clock was set since the last one (ns), if it was.
     pub fn stamp(&mut self, clock: u64, now: Instant) -> (u64, Option<i64>) {

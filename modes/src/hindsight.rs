@@ -1,0 +1,392 @@
+//! Hindsight: the last minutes are always on disk, and become a recording when
+//! somebody asks, usually after the incident.
+//!
+//! Ticks go into a [log](crate::log) whose oldest segments are deleted. A
+//! recording is made of the log by whoever asks, beside the sampling.
+
+mod http;
+mod range;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::log::columns::Source;
+use crate::log::{Contents, Header, Log, Note};
+use crate::recorder::{self, Grid, Timeline, nanos};
+use crate::{Describe, SnapshotSource};
+
+pub use http::router;
+pub use range::Span;
+
+/// `[hindsight]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// In the agent: keep a buffer.
+    pub enabled: bool,
+    /// Between ticks.
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+    /// How far back the buffer reaches.
+    #[serde(deserialize_with = "duration")]
+    pub duration: Duration,
+    /// What the buffer may take on disk, in bytes.
+    #[serde(deserialize_with = "size")]
+    pub max_size: u64,
+    /// Where the buffer is.
+    pub folder: PathBuf,
+    /// Where snapshots are written: a pattern of strftime(3), `{host}` for the host's name.
+    pub output: String,
+    /// Where it serves.
+    pub listen: std::net::SocketAddr,
+    /// Of its own process: the agent to sample.
+    pub source: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            interval: Duration::from_secs(1),
+            duration: Duration::from_secs(15 * 60),
+            max_size: 256 << 20,
+            folder: "/var/lib/rezolus/hindsight".into(),
+            output: "/var/lib/rezolus/hindsight-%Y%m%dT%H%M%S.parquet".into(),
+            listen: (std::net::Ipv4Addr::LOCALHOST, 4243).into(),
+            source: "http://127.0.0.1:4241".into(),
+        }
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match humantime::parse_duration(&text) {
+        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
+        Ok(_) => Err(de::Error::custom("a duration of at least 1ms is expected")),
+        Err(error) => Err(de::Error::custom(format!("{error}: a duration such as \"1s\" is expected"))),
+    }
+}
+
+/// Bytes, as a number or as `256MiB`, `1GB`.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Size {
+        Bytes(u64),
+        Text(String),
+    }
+    let bytes = match Size::deserialize(deserializer)? {
+        Size::Bytes(bytes) => Some(bytes),
+        Size::Text(text) => parse_size(&text),
+    };
+    match bytes {
+        Some(bytes) if bytes >= 1 << 20 => Ok(bytes),
+        Some(_) => Err(de::Error::custom("at least 1MiB is expected")),
+        None => Err(de::Error::custom("a size such as \"256MiB\" is expected")),
+    }
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// What is sampled.
+#[derive(Clone)]
+pub struct Sampled {
+    pub snapshots: Arc<dyn SnapshotSource>,
+    pub describe: Arc<dyn Describe>,
+    pub source: Source,
+}
+
+/// A buffer that is being filled.
+pub struct Hindsight {
+    config: Config,
+    sampled: Sampled,
+    log: Mutex<Log>,
+    /// Held for reading while a snapshot is made of the log, so that nothing
+    /// it needs is deleted meanwhile.
+    dumping: RwLock<()>,
+    ticks: AtomicU64,
+    missed: AtomicU64,
+    stop: AtomicBool,
+    /// Why the last tick is not in the buffer.
+    trouble: Mutex<Option<String>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// `GET /status`
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub interval_ms: u64,
+    pub duration_seconds: f64,
+    pub max_size: u64,
+    /// What the buffer takes on disk.
+    pub bytes: u64,
+    /// Ticks in it.
+    pub rows: usize,
+    /// Seconds since the epoch; null if it is empty.
+    pub oldest_timestamp: Option<f64>,
+    pub newest_timestamp: Option<f64>,
+    pub retained_seconds: f64,
+    pub segments: usize,
+    /// Since this process began.
+    pub ticks_recorded: u64,
+    pub ticks_missed: u64,
+    pub trouble: Option<String>,
+}
+
+/// `POST /dump/file`
+#[derive(Debug, Serialize)]
+pub struct Dumped {
+    pub path: PathBuf,
+    pub rows: usize,
+    pub bytes: u64,
+    pub time_range: TimeRange,
+}
+
+/// Seconds since the epoch.
+#[derive(Debug, Serialize)]
+pub struct TimeRange {
+    pub start: f64,
+    pub end: f64,
+}
+
+impl Hindsight {
+    /// Opens the buffer, which goes on if there is one, and starts filling it.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be used.
+    pub fn start(config: Config, sampled: Sampled) -> Result<Arc<Self>> {
+        let header = Header {
+            interval_ns: u64::try_from(config.interval.as_nanos())?,
+            sources: vec![sampled.source.clone()],
+            metadata: Vec::new(),
+        };
+        let opened = Log::open(&config.folder, header).map_err(anyhow::Error::msg);
+        let (mut log, said) = opened.context("[hindsight] folder")?;
+        said.iter().for_each(|said| tracing::info!("hindsight: {said}"));
+        // Small segments, since whole ones are deleted.
+        log.limit_segments(config.duration / 10, config.max_size / 8);
+        if let Some((_, last)) = log.parts().iter().rev().find_map(|part| part.range) {
+            let now = nanos(SystemTime::now());
+            let gone = now.saturating_sub(last) as f64 / 1e9;
+            let description = format!("hindsight was started again after {gone:.0} s");
+            let kind = Some("gap".to_string());
+            log.note(Note { timestamp: now, description, kind, ..Note::default() })
+                .with_context(|| config.folder.display().to_string())?;
+        }
+        let hindsight = Arc::new(Self {
+            config,
+            sampled,
+            log: Mutex::new(log),
+            dumping: RwLock::default(),
+            ticks: AtomicU64::default(),
+            missed: AtomicU64::default(),
+            stop: AtomicBool::default(),
+            trouble: Mutex::default(),
+            thread: Mutex::default(),
+        });
+        let ours = hindsight.clone();
+        let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample())?;
+        *hindsight.thread.lock() = Some(thread);
+        Ok(hindsight)
+    }
+
+    /// Ends sampling; the buffer stays.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.lock().take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        if let Err(why) = self.log.lock().finish() {
+            tracing::warn!("hindsight: {why}");
+        }
+    }
+
+    fn sample(&self) {
+        let mut grid = Grid::new(self.config.interval);
+        let mut timeline = Timeline::default();
+        if let Some((_, last)) = self.log.lock().parts().iter().rev().find_map(|part| part.range) {
+            timeline.after(last);
+        }
+        while !self.stop.load(Ordering::Acquire) {
+            let (point, wait) = grid.next(SystemTime::now());
+            if !wait.is_zero() {
+                thread::park_timeout(wait);
+                continue;
+            }
+            let passed = grid.handle(point);
+            self.missed.fetch_add(passed, Ordering::Relaxed);
+            match self.sampled.snapshots.snapshot() {
+                Ok(snapshot) => {
+                    let (timestamp, _) = timeline.stamp(nanos(snapshot.systemtime), Instant::now());
+                    self.keep(timestamp, snapshot);
+                }
+                Err(error) => self.miss(error.to_string()),
+            }
+        }
+    }
+
+    fn keep(&self, timestamp: u64, snapshot: Arc<crate::snapshot::Snapshot>) {
+        let part = [Some(snapshot)];
+        let mut log = self.log.lock();
+        self.prune(&log, timestamp);
+        let mut result = log.append(timestamp, &part);
+        // No room: the oldest makes some.
+        while result.is_err() && self.dumping.try_write().is_some_and(|_| log.drop_oldest()) {
+            result = log.append(timestamp, &part);
+        }
+        let background = log.trouble();
+        drop(log);
+        match result {
+            Ok(()) => {
+                self.ticks.fetch_add(1, Ordering::Relaxed);
+                let mut trouble = self.trouble.lock();
+                if background.is_some() || trouble.is_some() {
+                    *trouble = background;
+                }
+            }
+            Err(error) => self.miss(format!("{}: {error}", self.config.folder.display())),
+        }
+    }
+
+    fn miss(&self, why: String) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+        let mut trouble = self.trouble.lock();
+        if trouble.as_ref() != Some(&why) {
+            tracing::warn!("hindsight: a tick is missing: {why}");
+            *trouble = Some(why);
+        }
+    }
+
+    /// Deletes what is too old, or too much.
+    fn prune(&self, log: &Log, now: u64) {
+        let Some(_guard) = self.dumping.try_write() else { return };
+        let keep = u64::try_from(self.config.duration.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            let parts = log.parts();
+            let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+            let old = parts
+                .first()
+                .and_then(|part| part.range)
+                .is_some_and(|(_, last)| last < now.saturating_sub(keep));
+            if !(old || bytes > self.config.max_size) || !log.drop_oldest() {
+                return;
+            }
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        let parts = self.log.lock().parts();
+        let seconds = |at: u64| at as f64 / 1e9;
+        let oldest = parts.iter().find_map(|part| part.range).map(|(first, _)| first);
+        let newest = parts.iter().rev().find_map(|part| part.range).map(|(_, last)| last);
+        Status {
+            interval_ms: u64::try_from(self.config.interval.as_millis()).unwrap_or(u64::MAX),
+            duration_seconds: self.config.duration.as_secs_f64(),
+            max_size: self.config.max_size,
+            bytes: parts.iter().map(|part| part.bytes).sum(),
+            rows: parts.iter().map(|part| part.rows).sum(),
+            oldest_timestamp: oldest.map(seconds),
+            newest_timestamp: newest.map(seconds),
+            retained_seconds: oldest.zip(newest).map_or(0.0, |(a, b)| seconds(b.saturating_sub(a))),
+            segments: parts.len(),
+            ticks_recorded: self.ticks.load(Ordering::Relaxed),
+            ticks_missed: self.missed.load(Ordering::Relaxed),
+            trouble: self.trouble.lock().clone(),
+        }
+    }
+
+    /// Makes a recording of a span at a path.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing in the span, or it cannot be written.
+    pub fn dump(&self, span: &Span, path: &Path) -> Result<Dumped> {
+        let _reading = self.dumping.read();
+        let range = span.resolve(nanos(SystemTime::now()));
+        let contents = Contents::read(&self.config.folder, range).map_err(anyhow::Error::msg)?;
+        contents.damage.iter().for_each(|damage| tracing::warn!("hindsight: {damage}"));
+        let Some((first, last)) = contents.range else {
+            bail!("there are no ticks in this time");
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        let more = recorder::described(&self.sampled.source, &*self.sampled.describe);
+        recorder::write_recording(&contents, path, more)?;
+        let bytes = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
+        let seconds = |at: u64| at as f64 / 1e9;
+        let time_range = TimeRange { start: seconds(first), end: seconds(last) };
+        Ok(Dumped { path: path.into(), rows: contents.rows, bytes, time_range })
+    }
+
+    /// Makes a recording where the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// As [`dump`](Self::dump).
+    pub fn dump_to_output(&self, span: &Span) -> Result<Dumped> {
+        let pattern = self.config.output.replace("{host}", &host_name());
+        let name = jiff::fmt::strtime::format(&pattern, &jiff::Zoned::now())
+            .with_context(|| format!("[hindsight] output: {}", self.config.output))?;
+        // Two within a second do not overwrite each other.
+        let mut path = PathBuf::from(&name);
+        let mut number = 1;
+        while path.exists() {
+            number += 1;
+            let stem = Path::new(&name).with_extension("");
+            path = PathBuf::from(format!("{}-{number}.parquet", stem.display()));
+        }
+        let dumped = self.dump(span, &path)?;
+        tracing::info!("hindsight: {} ticks written to {}", dumped.rows, dumped.path.display());
+        Ok(dumped)
+    }
+
+    /// Where temporary files may be.
+    fn folder(&self) -> &Path {
+        &self.config.folder
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() || name.contains('/') { "localhost".into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("1048576"), Some(1 << 20));
+        assert_eq!(parse_size("2MiB"), Some(2 << 20));
+        assert_eq!(parse_size("3 GB"), Some(3_000_000_000));
+        for wrong in ["", "MB", "1 hour", "-1MB", "99999999999GiB"] {
+            assert_eq!(parse_size(wrong), None, "{wrong}");
+        }
+    }
+}
