@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::heap;
 use crate::http::{self, Agent};
 use crate::metric::{Cpus, Registered};
+use crate::modes;
 use crate::own;
 use crate::supervisor::{Board, Event, Supervisor};
 
@@ -32,16 +33,17 @@ pub fn run(config_path: &Path) -> Result<ExitCode> {
     heap::use_one();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(1)
+        // One takes snapshots that have to wait, another writes what hindsight is asked for.
+        .max_blocking_threads(2)
         .build()
         .context("cannot start the I/O runtime")?;
     runtime.block_on(serve(config_path, config, log))
 }
 
 /// What changes the log's level.
-type SetLevel = Box<dyn Fn(&str) + Send>;
+pub type SetLevel = Box<dyn Fn(&str) + Send>;
 
-fn start_log(config: &Config) -> Result<SetLevel> {
+pub fn start_log(config: &Config) -> Result<SetLevel> {
     use tracing_subscriber::{EnvFilter, fmt, prelude::*, reload};
     let from_environment = std::env::var("RUST_LOG").ok();
     let directives = from_environment.as_deref().unwrap_or(&config.log.level);
@@ -139,11 +141,27 @@ async fn serve(config_path: &Path, config: Config, set_level: SetLevel) -> Resul
         ttl,
         encoder: parking_lot::Mutex::default(),
     };
+    let agent = Arc::new(agent);
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, http::router(Arc::new(agent)), stopped));
-    signals.wait_for_end(&events).await;
+    let modes = match modes::start(&config, &agent, &stopped).await {
+        Ok(modes) => modes,
+        Err(error) => {
+            collector.stop();
+            let _ = events.send(Event::Stop);
+            let _ = supervising.join();
+            return Err(error);
+        }
+    };
+    let server = tokio::spawn(http::serve(listener, http::router(agent), stopped));
+    let on_hangup = || {
+        let _ = events.send(Event::Config);
+        let _ = events.send(Event::Plugins);
+        modes.hangup();
+    };
+    signals.wait_for_end(on_hangup).await;
     let _ = stop.send(true);
     let _ = server.await;
+    modes.end().await;
     collector.stop();
     let _ = events.send(Event::Stop);
     // The supervisor drops the plugins: samplers are stopped, programs detached.
@@ -249,7 +267,7 @@ fn watch_files(config: &Path, plugins: &Path, events: Sender<Event>) -> Option<R
 }
 
 /// The signals the agent answers to.
-struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -258,7 +276,7 @@ struct Signals {
 impl Signals {
     /// Listens from now on: a signal that comes while the agent is starting is
     /// answered when it has started.
-    fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -267,15 +285,12 @@ impl Signals {
     }
 
     /// Returns when the agent is to end.
-    async fn wait_for_end(mut self, events: &Sender<Event>) {
+    pub async fn wait_for_end(mut self, on_hangup: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
-                _ = self.hangup.recv() => {
-                    let _ = events.send(Event::Config);
-                    let _ = events.send(Event::Plugins);
-                }
+                _ = self.hangup.recv() => on_hangup(),
             }
         }
         tracing::info!("ending; once more ends it at once");

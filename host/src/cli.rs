@@ -51,6 +51,18 @@ pub enum Command {
     Status(Status),
     /// Record an agent, or a Prometheus exporter, into a Parquet file
     Record(Record),
+    /// Keep the last minutes of an agent on disk, to be saved after an incident
+    #[command(after_help = "Examples:
+  rezolus hindsight /etc/rezolus/config.toml           [hindsight] says what, how long, and where
+  kill -HUP PID                                        write it to a file
+  curl -X POST 'localhost:4243/dump/file?last=5m'      or a part of it
+  curl 'localhost:4243/dump?last=5m' -o incident.parquet
+
+The agent can do the same itself: [hindsight] enabled = true.")]
+    Hindsight {
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
     /// Look after recordings
     #[command(subcommand)]
     Recording(Recording),

@@ -13,6 +13,7 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metriken_exposition::Snapshot as Exchange;
+use rezolus_modes::Describe;
 use rezolus_modes::snapshot::Snapshot;
 use rezolus_modes::wire;
 use serde::Deserialize;
@@ -208,6 +209,10 @@ fn as_json<T: serde::Serialize>(value: &T) -> Response {
 }
 
 async fn descriptions() -> Response {
+    as_json(&all_descriptions())
+}
+
+fn all_descriptions() -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for metric in metriken::metrics().iter() {
         if metric.metadata().get("sampler").is_some() {
@@ -215,7 +220,24 @@ async fn descriptions() -> Response {
             all.entry(metric.name().to_string()).or_insert(description);
         }
     }
-    as_json(&all)
+    all
+}
+
+/// What modes inside the agent are told: the same as is served.
+impl Describe for Agent {
+    fn text(&self, path: &str) -> Option<String> {
+        let text = match path {
+            "/metrics/descriptions" => serde_json::to_string(&all_descriptions()),
+            "/systeminfo" => {
+                serde_json::to_string(self.systeminfo.get_or_init(|| systeminfo::collect(Path::new("/"))))
+            }
+            "/samplers" => serde_json::to_string(&status::entries(&self.board.read().plugins)),
+            "/dashboards" => serde_json::to_string(&self.board.read().dashboards),
+            "/status" => serde_json::to_string(&self.report()),
+            _ => return None,
+        };
+        text.ok()
+    }
 }
 
 async fn machine(Shared(agent): Handle) -> Response {

@@ -16,6 +16,7 @@ mod heap;
 mod http;
 mod inspect;
 mod metric;
+mod modes;
 mod own;
 mod plugin;
 mod record;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Status(options)) => report::run(&options),
         Some(Command::Record(options)) => record::record(options),
+        Some(Command::Hindsight { config }) => modes::run_hindsight(&config),
         Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
         Some(Command::Config(cli::Config::Check { file })) => check_config(&file),

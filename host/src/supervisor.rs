@@ -413,16 +413,13 @@ impl Supervisor {
             return;
         }
         tracing::info!("{}: changed", self.config_path.display());
-        let fixed = |c: &Config| {
-            (c.agent.listen, c.agent.plugin_dir.clone(), c.agent.btf.clone(), c.agent.max_cgroups)
-        };
-        if fixed(&new) != fixed(&self.config) {
-            tracing::warn!("listen, plugin_dir, btf and max_cgroups take effect at the next start");
+        let mut fixed = self.config.clone();
+        fixed.agent.ttl = new.agent.ttl;
+        (fixed.log, fixed.plugins) = (new.log.clone(), new.plugins.clone());
+        if fixed != new {
+            tracing::warn!("[agent] (but for ttl), [exporter] and [hindsight] take effect at the next start");
         }
-        let Config { agent, log, plugins } = new;
-        self.config.plugins = plugins;
-        self.config.log = log;
-        self.config.agent.ttl = agent.ttl;
+        self.config = fixed;
         (self.on_config)(&self.config);
         self.apply_settings();
     }
