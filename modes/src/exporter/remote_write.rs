@@ -1,0 +1,390 @@
+//! Remote write 1.0: snapshots to a Prometheus, Mimir or VictoriaMetrics.
+//!
+//! One task takes snapshots and queues them on disk, another one delivers what
+//! is queued, oldest first, one request at a time: a series arrives in order.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::collect::Exporter;
+use super::config::RemoteWrite;
+use super::family::{Family, Kind};
+use super::queue::{Queue, Request};
+use super::text::float;
+
+/// What Prometheus takes as the end of a series: a NaN of its own.
+const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+/// Samples in one request, at most.
+const SAMPLES: usize = 5000;
+
+/// Pauses between attempts: from the first to the last, doubling.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How much of a refusal is read.
+const REASON: u64 = 512;
+
+// The messages are those of `prometheus.WriteRequest`, as far as they are used.
+
+#[derive(Clone, PartialEq, Message)]
+pub struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub timeseries: Vec<TimeSeries>,
+    #[prost(message, repeated, tag = "3")]
+    pub metadata: Vec<Metadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    pub samples: Vec<Sample>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
+pub struct Label {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Sample {
+    #[prost(double, tag = "1")]
+    pub value: f64,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub timestamp: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    #[prost(enumeration = "MetricType", tag = "1")]
+    pub r#type: i32,
+    #[prost(string, tag = "2")]
+    pub metric_family_name: String,
+    #[prost(string, tag = "4")]
+    pub help: String,
+    #[prost(string, tag = "5")]
+    pub unit: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum MetricType {
+    Unknown = 0,
+    Counter = 1,
+    Gauge = 2,
+    Histogram = 3,
+    Summary = 5,
+}
+
+/// The tasks at work.
+pub struct Sending {
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Sending {
+    /// Returns when both have ended, which they do soon after the stop.
+    pub async fn stopped(self) {
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::warn!("remote write: {error}");
+            }
+        }
+    }
+}
+
+struct Sender {
+    remote: RemoteWrite,
+    exporter: Arc<Exporter>,
+    queue: Mutex<Queue>,
+    queued: Notify,
+    /// The series of the last snapshot.
+    sent: Mutex<HashSet<Vec<Label>>>,
+    http: ureq::Agent,
+}
+
+/// Starts the tasks.
+///
+/// # Errors
+///
+/// When the queue's folder cannot be used.
+pub fn start(
+    mut remote: RemoteWrite,
+    exporter: Arc<Exporter>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Sending> {
+    let queue = Queue::open(&remote.queue, remote.queue_bytes).with_context(|| {
+        let folder = remote.queue.display();
+        format!("the queue of remote write: {folder} cannot be used; set `queue` in [exporter.remote_write]")
+    })?;
+    remote.labels.entry("job".into()).or_insert_with(|| "rezolus".into());
+    remote.labels.entry("instance".into()).or_insert_with(hostname);
+    let http = ureq::Agent::config_builder()
+        .timeout_global(Some(remote.timeout))
+        .http_status_as_error(false)
+        .user_agent(concat!("rezolus/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent();
+    exporter.tally.queued.store(queue.bytes(), Ordering::Relaxed);
+    let sender = Arc::new(Sender {
+        remote,
+        exporter,
+        queue: Mutex::new(queue),
+        queued: Notify::new(),
+        sent: Mutex::default(),
+        http,
+    });
+    let tasks = [tokio::spawn(produce(sender.clone(), stop.clone())), tokio::spawn(deliver(sender, stop))];
+    Ok(Sending { tasks })
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Some(name.trim()).filter(|name| !name.is_empty()).unwrap_or("localhost").into()
+}
+
+async fn produce(sender: Arc<Sender>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(sender.remote.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return,
+            _ = ticks.tick() => {}
+        }
+        let worker = sender.clone();
+        match tokio::task::spawn_blocking(move || worker.enqueue()).await {
+            Ok(Ok(())) => sender.queued.notify_one(),
+            Ok(Err(error)) => tracing::warn!("remote write: nothing to send: {error:#}"),
+            Err(error) => tracing::warn!("remote write: {error}"),
+        }
+    }
+}
+
+async fn deliver(sender: Arc<Sender>, mut stop: watch::Receiver<bool>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let wait = match sender.deliver_oldest().await {
+            Outcome::Empty => None,
+            Outcome::Done => {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            Outcome::Later(asked) => {
+                let wait = asked.unwrap_or(pause + jitter(pause)).min(LAST_PAUSE * 5);
+                pause = (pause * 2).min(LAST_PAUSE);
+                Some(wait)
+            }
+        };
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            () = sender.queued.notified(), if wait.is_none() => {}
+        }
+    }
+}
+
+/// Up to a quarter, so that a fleet does not come back all at once.
+fn jitter(pause: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    pause.mul_f64(f64::from(nanos % 1000) / 4000.0)
+}
+
+enum Outcome {
+    /// Nothing waits.
+    Empty,
+    /// Delivered or given up.
+    Done,
+    /// To be tried again, after the time that the other side asked for.
+    Later(Option<Duration>),
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Delivered,
+    Refused(String),
+    Failed(String, Option<Duration>),
+}
+
+impl Sender {
+    /// Takes a snapshot and queues it.
+    fn enqueue(&self) -> anyhow::Result<()> {
+        let (snapshot, families) = self.exporter.collect(false)?;
+        let time = snapshot.systemtime.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut sent = self.sent.lock();
+        let requests = requests(&families, &self.remote.labels, time.as_millis() as i64, &mut sent);
+        let mut encoder = snap::raw::Encoder::new();
+        for request in requests {
+            let body = encoder.compress_vec(&request.encode_to_vec()).context("cannot be compressed")?;
+            let samples = request.timeseries.len() as u32;
+            let mut queue = self.queue.lock();
+            let dropped = queue.push(&Request { samples, body }).context("cannot be queued")?;
+            self.exporter.tally.queued.store(queue.bytes(), Ordering::Relaxed);
+            if dropped > 0 {
+                self.exporter.tally.dropped.fetch_add(dropped, Ordering::Relaxed);
+                tracing::warn!(
+                    "remote write: {dropped} requests given up: the queue in {} is full (queue_bytes = {})",
+                    self.remote.queue.display(),
+                    self.remote.queue_bytes
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver_oldest(self: &Arc<Self>) -> Outcome {
+        let worker = self.clone();
+        let oldest = tokio::task::spawn_blocking(move || worker.queue.lock().oldest()).await;
+        let (number, request) = match oldest {
+            Ok(Some(oldest)) => oldest,
+            Ok(None) | Err(_) => return Outcome::Empty,
+        };
+        let tally = &self.exporter.tally;
+        match request {
+            Err(why) => {
+                tally.dropped.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("remote write: a request is given up: {why}");
+            }
+            Ok(Request { samples, body }) => match self.attempt(body).await {
+                Attempt::Delivered => {
+                    tally.sent.fetch_add(samples.into(), Ordering::Relaxed);
+                }
+                Attempt::Refused(why) => {
+                    tally.dropped.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!("remote write: {} refuses a request: {why}", self.remote.url);
+                }
+                Attempt::Failed(why, after) => {
+                    tally.failed.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!("remote write: {} is tried again: {why}", self.remote.url);
+                    return Outcome::Later(after);
+                }
+            },
+        }
+        let mut queue = self.queue.lock();
+        if let Err(error) = queue.remove(number) {
+            tracing::warn!(
+                "remote write: a delivered request stays in {}: {error}",
+                self.remote.queue.display()
+            );
+        }
+        tally.queued.store(queue.bytes(), Ordering::Relaxed);
+        Outcome::Done
+    }
+
+    /// On a thread that nobody waits for at the stop.
+    async fn attempt(self: &Arc<Self>, body: Vec<u8>) -> Attempt {
+        let (answer, answered) = oneshot::channel();
+        let sender = self.clone();
+        let thread = std::thread::Builder::new().name("remote-write".into());
+        let started = thread.spawn(move || {
+            let _ = answer.send(sender.post(&body));
+        });
+        match started {
+            Ok(_) => {
+                answered.await.unwrap_or_else(|_| Attempt::Failed("the attempt was cut short".into(), None))
+            }
+            Err(error) => Attempt::Failed(format!("no thread to send on: {error}"), None),
+        }
+    }
+
+    fn post(&self, body: &[u8]) -> Attempt {
+        let mut request = self
+            .http
+            .post(&self.remote.url)
+            .header("Content-Type", "application/x-protobuf")
+            .header("Content-Encoding", "snappy")
+            .header("X-Prometheus-Remote-Write-Version", "0.1.0");
+        for (name, value) in &self.remote.headers {
+            request = request.header(name, value);
+        }
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            Err(error) => return Attempt::Failed(error.to_string(), None),
+        };
+        let status = response.status();
+        if status.is_success() {
+            return Attempt::Delivered;
+        }
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut reason = Vec::new();
+        // As much as there is; the status tells the most.
+        let _ = response.body_mut().as_reader().take(REASON).read_to_end(&mut reason);
+        let why = format!("{status}: {}", String::from_utf8_lossy(&reason).trim());
+        if status.is_client_error() && status.as_u16() != 429 {
+            return Attempt::Refused(why);
+        }
+        Attempt::Failed(why, after.map(Duration::from_secs))
+    }
+}
+
+/// Requests of at most `SAMPLES` series. Series that are in `sent` and have
+/// gone since are ended; then `sent` is what there is now.
+fn requests(
+    families: &[Family],
+    external: &BTreeMap<String, String>,
+    timestamp: i64,
+    sent: &mut HashSet<Vec<Label>>,
+) -> Vec<WriteRequest> {
+    let mut all = Vec::new();
+    let mut current = HashSet::with_capacity(sent.len());
+    for family in families {
+        family.samples(|sample| {
+            let mut labels = external.clone();
+            labels.extend(sample.labels.iter().cloned());
+            if let Some((name, value)) = sample.extra {
+                labels.insert(name.into(), float(value));
+            }
+            labels.insert("__name__".into(), format!("{}{}", family.name, sample.suffix));
+            // Sorted by name, as the protocol demands.
+            let labels: Vec<Label> = labels
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(name, value)| Label { name, value })
+                .collect();
+            current.insert(labels.clone());
+            let samples = vec![Sample { value: sample.value.as_f64(), timestamp }];
+            all.push(TimeSeries { labels, samples });
+        });
+    }
+    let gone = std::mem::replace(sent, current).into_iter().filter(|labels| !sent.contains(labels));
+    let end =
+        |labels| TimeSeries { labels, samples: vec![Sample { value: f64::from_bits(STALE), timestamp }] };
+    all.extend(gone.map(end));
+    let mut requests: Vec<WriteRequest> = all
+        .chunks(SAMPLES)
+        .map(|chunk| WriteRequest { timeseries: chunk.to_vec(), metadata: Vec::new() })
+        .collect();
+    if let Some(first) = requests.first_mut() {
+        first.metadata = families.iter().map(metadata).collect();
+    }
+    requests
+}
+
+fn metadata(family: &Family) -> Metadata {
+    let kind = match family.kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Summary => MetricType::Summary,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    Metadata {
+        r#type: kind.into(),
+        metric_family_name: family.full_name().into_owned(),
+        help: family.help.to_string(),
+        unit: family.unit.unwrap_or_default().into(),
+    }
+}
