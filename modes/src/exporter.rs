@@ -11,7 +11,7 @@ mod naming;
 mod plan;
 pub mod protobuf;
 mod queue;
-mod remote_write;
+pub mod remote_write;
 pub mod select;
 pub mod text;
 

@@ -152,3 +152,95 @@ fn parse(bytes: &[u8]) -> Result<Request, String> {
     }
     Ok(Request { samples: word(8), body: body.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(byte: u8) -> Request {
+        Request { samples: byte.into(), body: vec![byte; 100] }
+    }
+
+    fn opened(folder: &Path) -> Queue {
+        Queue::open(folder, 350).unwrap()
+    }
+
+    fn drained(mut queue: Queue) -> Vec<Result<Request, String>> {
+        let mut all = Vec::new();
+        while let Some((number, request)) = queue.oldest() {
+            all.push(request);
+            queue.remove(number).unwrap();
+        }
+        assert_eq!(queue.bytes(), 0);
+        all
+    }
+
+    #[test]
+    fn the_oldest_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = opened(folder.path());
+        let dropped: Vec<u64> = (0..5).map(|byte| queue.push(&request(byte)).unwrap()).collect();
+        assert_eq!(dropped, [0, 0, 0, 1, 1]);
+        assert_eq!(queue.bytes(), 3 * 112);
+        assert_eq!(drained(queue), [2, 3, 4].map(|byte| Ok(request(byte))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_dropped_meanwhile_is_not_removed_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = opened(folder.path());
+        queue.push(&request(0)).unwrap();
+        let (number, _) = queue.oldest().unwrap();
+        (1..4).for_each(|byte| assert!(queue.push(&request(byte)).is_ok()));
+        queue.remove(number).unwrap();
+        assert_eq!(drained(queue), [1, 2, 3].map(|byte| Ok(request(byte))));
+    }
+
+    #[test]
+    fn a_folder_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = opened(folder.path());
+        queue.push(&request(1)).unwrap();
+        queue.push(&request(2)).unwrap();
+        drop(queue);
+        fs::write(folder.path().join("7.part"), "half").unwrap();
+        fs::write(folder.path().join("README"), "not ours").unwrap();
+        let mut queue = opened(folder.path());
+        queue.push(&request(3)).unwrap();
+        assert_eq!(queue.bytes(), 3 * 112);
+        assert_eq!(drained(queue), [1, 2, 3].map(|byte| Ok(request(byte))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "what is not ours stays");
+    }
+
+    #[test]
+    fn too_large_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = opened(folder.path());
+        queue.push(&request(1)).unwrap();
+        let large = Request { samples: 1, body: vec![0; 339] };
+        assert!(queue.push(&large).unwrap_err().to_string().contains("more than the whole queue"));
+        assert_eq!(drained(queue), [Ok(request(1))]);
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = opened(folder.path());
+        queue.push(&request(1)).unwrap();
+        let path = queue.path(0);
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(parse(&whole), Ok(request(1)));
+        for length in 0..whole.len() {
+            assert!(parse(&whole[..length]).is_err(), "{length}");
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(parse(&damaged).is_err(), "{bit}");
+        }
+        fs::write(&path, &whole[1..]).unwrap();
+        let (_, error) = queue.oldest().unwrap();
+        assert!(error.unwrap_err().contains(&path.display().to_string()));
+    }
+}

@@ -23,7 +23,7 @@ use super::queue::{Queue, Request};
 use super::text::float;
 
 /// What Prometheus takes as the end of a series: a NaN of its own.
-const STALE: u64 = 0x7ff0_0000_0000_0002;
+pub const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// Samples in one request, at most.
 const SAMPLES: usize = 5000;
@@ -93,7 +93,7 @@ pub enum MetricType {
 }
 
 /// The tasks at work.
-pub struct Sending {
+pub(super) struct Sending {
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -123,7 +123,7 @@ struct Sender {
 /// # Errors
 ///
 /// When the queue's folder cannot be used.
-pub fn start(
+pub(super) fn start(
     mut remote: RemoteWrite,
     exporter: Arc<Exporter>,
     stop: watch::Receiver<bool>,
