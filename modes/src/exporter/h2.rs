@@ -169,3 +169,6 @@ fn exponential_index(schema: i32, value: f64) -> i32 {
     let nearest = exact.round();
     if (exact - nearest).abs() < 1e-9 { nearest as i32 } else { exact.ceil() as i32 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,54 @@ impl<'a> Before<'a> {
         found.and_then(|(_, histogram)| histogram.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Numbers;
+    use std::time::SystemTime;
+
+    /// Scrapes every `step` seconds; how old what was used was, in seconds.
+    fn ages(interval: u64, step: f64, scrapes: u32) -> (Vec<Option<f64>>, usize) {
+        let mut history = History::default();
+        let start = Instant::now();
+        let epoch = SystemTime::UNIX_EPOCH;
+        let mut ages = Vec::new();
+        for number in 0..scrapes {
+            let time = Duration::from_secs_f64(f64::from(number) * step);
+            let snapshot = Arc::new(Snapshot {
+                systemtime: epoch + time,
+                duration: Duration::ZERO,
+                metadata: Vec::new(),
+                groups: Vec::new(),
+                numbers: Numbers::default(),
+            });
+            let before = history.advance(start + time, Duration::from_secs(interval), &snapshot);
+            ages.push(
+                before.map(|before| (epoch + time).duration_since(before.systemtime).unwrap().as_secs_f64()),
+            );
+        }
+        (ages, history.0.len())
+    }
+
+    #[test]
+    fn one_reader_gets_the_time_between_its_scrapes() {
+        let (ages, kept) = ages(10, 15.0, 5);
+        assert_eq!(ages, [None, Some(15.0), Some(15.0), Some(15.0), Some(15.0)]);
+        assert!(kept <= 2);
+    }
+
+    #[test]
+    fn many_readers_get_the_interval() {
+        let (ages, kept) = ages(10, 0.5, 100);
+        assert!(ages[30..].iter().flatten().all(|age| (10.0..11.5).contains(age)), "{ages:?}");
+        assert!(kept <= 10, "{kept}");
+    }
+
+    #[test]
+    fn a_long_interval_keeps_no_more() {
+        let (ages, kept) = ages(3600, 1.0, 10_000);
+        assert!(ages[5000..].iter().flatten().all(|age| (3600.0..4051.0).contains(age)), "{:?}", ages.last());
+        assert!(kept <= 10, "{kept}");
+    }
+}

@@ -169,7 +169,7 @@ async fn produce(sender: Arc<Sender>, mut stop: watch::Receiver<bool>) {
         let worker = sender.clone();
         match tokio::task::spawn_blocking(move || worker.enqueue()).await {
             Ok(Ok(())) => sender.queued.notify_one(),
-            Ok(Err(error)) => tracing::warn!("remote write: nothing to send: {error:#}"),
+            Ok(Err(error)) => tracing::warn!("remote write: a snapshot is lost: {error:#}"),
             Err(error) => tracing::warn!("remote write: {error}"),
         }
     }
@@ -221,10 +221,17 @@ enum Attempt {
 }
 
 impl Sender {
-    /// Takes a snapshot and queues it.
+    /// Takes a snapshot and queues it. Without one all series are ended, as they
+    /// are when Prometheus cannot scrape.
     fn enqueue(&self) -> anyhow::Result<()> {
-        let (snapshot, families) = self.exporter.collect(false)?;
-        let time = snapshot.systemtime.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (time, families) = match self.exporter.collect(false) {
+            Ok((snapshot, families)) => (snapshot.systemtime, families),
+            Err(error) => {
+                tracing::warn!("remote write: {error}");
+                (SystemTime::now(), Vec::new())
+            }
+        };
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut sent = self.sent.lock();
         let requests = requests(&families, &self.remote.labels, time.as_millis() as i64, &mut sent);
         let mut encoder = snap::raw::Encoder::new();
