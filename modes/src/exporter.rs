@@ -19,11 +19,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use collect::{Exporter, Format};
 pub use config::Config;
+pub use remote_write::Sending;
 
 use crate::SnapshotSource;
 
@@ -58,15 +60,36 @@ pub async fn serve_on(
     descriptions: Descriptions,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let remote = config.remote_write.clone();
-    let exporter = Arc::new(Exporter::new(config, source, descriptions));
-    let sending = match remote {
-        Some(remote) => Some(remote_write::start(remote, exporter.clone(), stop.clone())?),
-        None => None,
-    };
-    http::serve(listener, exporter, stop).await.context("the exporter's server")?;
+    let Started { router, sending } = start(config, source, descriptions, stop.clone())?;
+    http::serve(listener, router, stop).await.context("the exporter's server")?;
     if let Some(sending) = sending {
         sending.stopped().await;
     }
     Ok(())
+}
+
+/// An exporter without a server.
+pub struct Started {
+    /// Its paths.
+    pub router: Router,
+    /// Remote write, if it is configured.
+    pub sending: Option<Sending>,
+}
+
+/// Starts what there is but for the server, for those who have one. Has to be
+/// called within a runtime of tokio.
+///
+/// # Errors
+///
+/// When the queue of remote write cannot be used.
+pub fn start(
+    config: Config,
+    source: Arc<dyn SnapshotSource>,
+    descriptions: Descriptions,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Started> {
+    let remote = config.remote_write.clone();
+    let exporter = Arc::new(Exporter::new(config, source, descriptions));
+    let sending = remote.map(|remote| remote_write::start(remote, exporter.clone(), stop)).transpose()?;
+    Ok(Started { router: http::router(exporter), sending })
 }

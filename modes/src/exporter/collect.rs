@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -18,6 +18,9 @@ use super::{Descriptions, protobuf, text};
 use crate::snapshot::{Group, Slices, Snapshot};
 use crate::{SnapshotSource, SourceError};
 
+/// Series that are dropped are told about this often, as long as they are.
+const TELL: Duration = Duration::from_secs(600);
+
 /// What a scrape is answered in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -28,8 +31,10 @@ pub enum Format {
 
 /// Takes snapshots and makes of them what is exported.
 pub struct Exporter {
-    pub(super) config: Config,
-    pub(super) source: Arc<dyn SnapshotSource>,
+    config: Config,
+    source: Arc<dyn SnapshotSource>,
+    /// Why there was no snapshot the last time.
+    trouble: Mutex<Option<String>>,
     descriptions: Descriptions,
     state: Mutex<State>,
     pub(super) tally: Tally,
@@ -40,9 +45,8 @@ struct State {
     /// By the hash of the schema.
     plans: HashMap<(u64, u64), Arc<Plan>>,
     history: History,
-    /// What was dropped from the last snapshot, that it is only told when it
-    /// becomes more.
-    told: Dropped,
+    /// When series that are dropped were last told about.
+    told: Option<Instant>,
 }
 
 /// Counted since the start.
@@ -66,7 +70,14 @@ struct Dropped {
 
 impl Exporter {
     pub fn new(config: Config, source: Arc<dyn SnapshotSource>, descriptions: Descriptions) -> Self {
-        Self { config, source, descriptions, state: Mutex::default(), tally: Tally::default() }
+        Self {
+            config,
+            source,
+            trouble: Mutex::default(),
+            descriptions,
+            state: Mutex::default(),
+            tally: Tally::default(),
+        }
     }
 
     /// Takes a snapshot and writes it. Blocks as long as the source does.
@@ -83,6 +94,25 @@ impl Exporter {
         })
     }
 
+    /// Takes a snapshot; says so when there is none, and when there is one again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source.
+    pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+        let taken = self.source.snapshot();
+        let failed = taken.as_ref().err().map(ToString::to_string);
+        let mut trouble = self.trouble.lock();
+        if *trouble != failed {
+            match &failed {
+                Some(why) => tracing::warn!("exporter: {why}"),
+                None => tracing::info!("exporter: there are snapshots again"),
+            }
+            *trouble = failed;
+        }
+        taken
+    }
+
     /// Takes a snapshot and makes families of it, in the order of their names.
     /// Histograms are native only if that can be written. Blocks as long as the
     /// source does.
@@ -91,12 +121,15 @@ impl Exporter {
     ///
     /// Those of the source.
     pub fn collect(&self, native: bool) -> Result<(Arc<Snapshot>, Vec<Family>), SourceError> {
-        let snapshot = self.source.snapshot()?;
+        let snapshot = self.snapshot()?;
         let plans = self.plans(&snapshot);
-        let before = self.state.lock().history.advance(Instant::now(), self.config.interval, &snapshot);
+        let before = self.config.has_summaries().then(|| {
+            let now = Instant::now();
+            self.state.lock().history.advance(now, self.config.interval, &snapshot)
+        });
         let mut collection = Collection::new(&self.config, native);
         for ((group, numbers), plan) in snapshot.groups().zip(&plans) {
-            collection.group(group, &numbers, plan, before.as_deref());
+            collection.group(group, &numbers, plan, before.as_ref().and_then(Option::as_deref));
         }
         let Collection { families, dropped, left, .. } = collection;
         self.account(dropped);
@@ -125,19 +158,28 @@ impl Exporter {
         snapshot.groups.iter().map(plan).collect()
     }
 
-    /// Counts what was dropped, and warns when it is more than the last time.
+    /// Counts what was dropped, and warns now and then.
     fn account(&self, dropped: Dropped) {
         self.tally.capped.fetch_add(dropped.capped as u64, Ordering::Relaxed);
         self.tally.clashing.fetch_add(dropped.clashing as u64, Ordering::Relaxed);
-        let told = std::mem::replace(&mut self.state.lock().told, dropped);
-        if dropped.capped > told.capped {
+        if dropped == Dropped::default() {
+            return;
+        }
+        {
+            let mut state = self.state.lock();
+            if state.told.is_some_and(|told| told.elapsed() < TELL) {
+                return;
+            }
+            state.told = Some(Instant::now());
+        }
+        if dropped.capped > 0 {
             tracing::warn!(
                 "{} series are not exported: there are more than max_series = {}; exclude some or raise it",
                 dropped.capped,
                 self.config.max_series
             );
         }
-        if dropped.clashing > told.clashing {
+        if dropped.clashing > 0 {
             tracing::warn!(
                 "{} series are not exported: others have the same name and labels, or the same name and \
                  another type; sampler_label = true may tell them apart",

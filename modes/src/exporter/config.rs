@@ -127,6 +127,12 @@ impl Config {
             own.and_then(|own| own.grouping_power).unwrap_or(self.grouping_power),
         )
     }
+
+    /// Whether snapshots of the past are needed at all.
+    pub fn has_summaries(&self) -> bool {
+        self.histograms == Form::Summary
+            || self.histogram.values().any(|histogram| histogram.form == Some(Form::Summary))
+    }
 }
 
 fn fifteen_seconds() -> Duration {
@@ -192,7 +198,8 @@ fn url<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
     let url = String::deserialize(input)?;
     match url.split_once("://") {
         Some(("http", rest)) if !rest.is_empty() => Ok(url),
-        Some(("https", _)) => Err(de::Error::custom(
+        Some(("https", rest)) if cfg!(feature = "tls") && !rest.is_empty() => Ok(url),
+        Some(("https", _)) if cfg!(not(feature = "tls")) => Err(de::Error::custom(
             "this build has no TLS: remote write needs an http:// URL, of a proxy on this machine if need be",
         )),
         _ => {

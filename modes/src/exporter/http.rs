@@ -1,6 +1,7 @@
 //! The exporter's paths.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -22,6 +23,9 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 const PROTOBUF: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
+/// What a slow client gets at the stop.
+const MOMENT: Duration = Duration::from_secs(1);
+
 struct Server {
     exporter: Arc<Exporter>,
     encoder: Mutex<Encoder>,
@@ -29,24 +33,39 @@ struct Server {
 
 type Handle = State<Arc<Server>>;
 
-/// Serves until `stop` changes.
-pub async fn serve(
-    listener: TcpListener,
-    exporter: Arc<Exporter>,
-    mut stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let server = Arc::new(Server { exporter, encoder: Mutex::default() });
-    let router = Router::new()
+/// The paths, for a server of the caller's.
+pub fn router(exporter: Arc<Exporter>) -> Router {
+    Router::new()
         .route("/", get(banner))
         .route("/metrics", get(metrics))
         .route("/metrics/json", get(json))
         .route("/metrics/binary", get(binary))
-        .with_state(server);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            let _ = stop.changed().await;
-        })
-        .await
+        .fallback(not_found)
+        .with_state(Arc::new(Server { exporter, encoder: Mutex::default() }))
+}
+
+/// Serves until `stop` changes; what is being answered then gets a moment to
+/// finish.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let stopped = |mut stop: watch::Receiver<bool>| async move {
+        let _ = stop.changed().await;
+    };
+    let server = axum::serve(listener, router).with_graceful_shutdown(stopped(stop.clone()));
+    tokio::select! {
+        ended = server => ended,
+        () = async {
+            stopped(stop).await;
+            tokio::time::sleep(MOMENT).await;
+        } => Ok(()),
+    }
+}
+
+async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "no such path; / lists those there are\n").into_response()
 }
 
 async fn banner() -> String {
@@ -98,13 +117,13 @@ async fn json(State(server): Handle) -> Response {
         serde_json::to_vec(&Exchange::V3(snapshot.to_exchange()))
             .map_err(|error| SourceError::new(format!("it cannot be encoded: {error}")))
     };
-    let body = blocking(&server, move |server| server.exporter.source.snapshot().and_then(encode)).await;
+    let body = blocking(&server, move |server| server.exporter.snapshot().and_then(encode)).await;
     answer(body, "application/json")
 }
 
 async fn binary(State(server): Handle) -> Response {
     let work = |server: &Server| {
-        let snapshot = server.exporter.source.snapshot()?;
+        let snapshot = server.exporter.snapshot()?;
         server.encoder.lock().encode(&snapshot, &[]).map_err(SourceError::new)
     };
     answer(blocking(&server, work).await, "application/octet-stream")

@@ -93,7 +93,7 @@ pub enum MetricType {
 }
 
 /// The tasks at work.
-pub(super) struct Sending {
+pub struct Sending {
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -134,7 +134,13 @@ pub(super) fn start(
     })?;
     remote.labels.entry("job".into()).or_insert_with(|| "rezolus".into());
     remote.labels.entry("instance".into()).or_insert_with(hostname);
-    let http = ureq::Agent::config_builder()
+    let http = ureq::Agent::config_builder();
+    // The machine's own certificates: a fleet has its own authority.
+    #[cfg(feature = "tls")]
+    let http = http.tls_config(
+        ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+    );
+    let http = http
         .timeout_global(Some(remote.timeout))
         .http_status_as_error(false)
         .user_agent(concat!("rezolus/", env!("CARGO_PKG_VERSION")))
@@ -226,10 +232,7 @@ impl Sender {
     fn enqueue(&self) -> anyhow::Result<()> {
         let (time, families) = match self.exporter.collect(false) {
             Ok((snapshot, families)) => (snapshot.systemtime, families),
-            Err(error) => {
-                tracing::warn!("remote write: {error}");
-                (SystemTime::now(), Vec::new())
-            }
+            Err(_) => (SystemTime::now(), Vec::new()),
         };
         let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut sent = self.sent.lock();

@@ -11,24 +11,62 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rezolus_modes::exporter::family::{Family, Value};
-use rezolus_modes::exporter::{self, Exporter, Format};
+use rezolus_modes::exporter::{self, Descriptions, Exporter, Format};
+use rezolus_modes::snapshot::Snapshot;
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::{Fixed, LATENCY, Maker, config, descriptions, sample, scrape};
 
+/// Has Prometheus ask for protobuf; otherwise it asks for OpenMetrics.
+const PROTOBUF: &str = "--enable-feature=native-histograms";
+
 const INSTALL: &str = "promtool and prometheus are needed: apt-get install prometheus";
 
 /// Prometheus has to show a value within this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// All metrics of the documentation, once each.
+fn documented() -> (Snapshot, Descriptions) {
+    let tables = include_str!("../../../docs/metrics.md");
+    let mut descriptions = BTreeMap::new();
+    let mut maker = Maker::default();
+    for (number, row) in tables.lines().filter(|line| line.starts_with("| `")).enumerate() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, name, kind, unit, _, meaning, ..] = cells[..] else { panic!("{row}") };
+        let name = name.trim_matches('`');
+        let row = number.to_string();
+        let labels = [("unit", unit), ("row", row.as_str())];
+        descriptions.entry(name.to_string()).or_insert(meaning.to_string());
+        maker = match kind {
+            "counter" => maker.counter(name, &labels, 1),
+            "gauge" => maker.gauge(name, &labels, 1),
+            "histogram" => maker.histogram(name, &labels, &LATENCY),
+            kind => panic!("{kind}"),
+        };
+    }
+    assert!(descriptions.len() > 100);
+    (maker.snapshot(), Arc::new(move || descriptions.clone()))
+}
+
 #[test]
 fn promtool_has_nothing_to_say() {
+    let (snapshot, descriptions) = documented();
+    for (source, descriptions) in
+        [(Fixed::new(snapshot), descriptions), (Fixed::new(sample()), crate::descriptions())]
+    {
+        promtool(&source, &descriptions);
+    }
+}
+
+fn promtool(source: &Arc<Fixed>, descriptions: &Descriptions) {
     for form in ["summary", "classic", "native"] {
         for base_units in [false, true] {
             let toml = format!("histograms = \"{form}\"\nbase_units = {base_units}");
-            let text = scrape(&crate::exporter(&toml, sample()), Format::Text);
+            let exporter = Exporter::new(config(&toml), source.clone(), descriptions.clone());
+            let text = scrape(&exporter, Format::Text);
+            assert!(text.contains("\nrezolus_exporter_series_dropped_total{reason=\"clash\"} 0\n"));
             let mut promtool = Command::new("promtool")
                 .args(["check", "metrics"])
                 .stdin(Stdio::piped())
@@ -112,7 +150,7 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Scrapes the targets, which are jobs and addresses.
-    pub fn start(targets: &[(&str, SocketAddr)]) -> Self {
+    pub fn start(targets: &[(&str, SocketAddr)], features: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut yaml = "global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n".to_string();
         for (job, address) in targets {
@@ -127,7 +165,8 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
-            .args(["--enable-feature=native-histograms", "--web.enable-remote-write-receiver"])
+            .arg("--web.enable-remote-write-receiver")
+            .args(features)
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .expect(INSTALL);
@@ -227,7 +266,7 @@ fn same(actual: &BTreeMap<String, f64>, expected: &BTreeMap<String, f64>) {
 }
 
 /// The numbers some time after `sample`.
-fn later() -> rezolus_modes::snapshot::Snapshot {
+fn later() -> Snapshot {
     let more: Vec<(u64, u64)> = LATENCY.iter().copied().chain([(60, 20), (70_000, 2)]).collect();
     let ns = ("unit", "nanoseconds");
     Maker::default()
@@ -254,7 +293,7 @@ fn a_prometheus_sees_what_is_served() {
     reference.collect(false).unwrap();
     source.set(later());
     let jobs = [("summary", summary.address), ("classic", classic.address), ("native", native.address)];
-    let prometheus = Prometheus::start(&jobs);
+    let prometheus = Prometheus::start(&jobs, &[PROTOBUF]);
 
     let (_, families) = reference.collect(false).unwrap();
     let read = families.iter().find(|family| &*family.name == "syscall_latency_seconds").unwrap();
@@ -272,6 +311,21 @@ fn a_prometheus_sees_what_is_served() {
     let (_, families) = Exporter::new(config(NATIVE), source, descriptions()).collect(true).unwrap();
     same(&prometheus.job("native"), &expected(&families));
     check_native(&prometheus, &families);
+}
+
+#[test]
+fn a_prometheus_understands_openmetrics() {
+    const BASE: &str = "histograms = \"classic\"\nbase_units = true";
+    const SUMMARY: &str = "interval = \"1h\"";
+    let source = Fixed::new(later());
+    let [base, summary] = [BASE, SUMMARY].map(|toml| Served::new(toml, source.clone()));
+    let prometheus = Prometheus::start(&[("base", base.address), ("summary", summary.address)], &[]);
+    for (job, toml) in [("base", BASE), ("summary", SUMMARY)] {
+        let (_, families) =
+            Exporter::new(config(toml), source.clone(), descriptions()).collect(false).unwrap();
+        // Quantiles are of nothing.
+        same(&prometheus.job(job), &expected(&families));
+    }
 }
 
 fn check_native(prometheus: &Prometheus, families: &[Family]) {
@@ -308,7 +362,7 @@ fn check_native(prometheus: &Prometheus, families: &[Family]) {
 #[test]
 fn a_prometheus_receives_remote_write() {
     for form in ["classic", "summary", "native"] {
-        let prometheus = Prometheus::start(&[]);
+        let prometheus = Prometheus::start(&[], &[]);
         let queue = tempfile::tempdir().unwrap();
         let source = Fixed::new(later());
         let toml = format!("histograms = \"{form}\"\ngrouping_power = 0\n");
