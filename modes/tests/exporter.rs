@@ -240,16 +240,18 @@ fn series_are_chosen_by_metric_and_label() {
 
 #[test]
 fn too_many_series_are_counted() {
-    let exporter = exporter("max_series = 4", sample());
+    let exporter = exporter("max_series = 5", sample());
     let dropped = |text: &str| {
         let line = lines(text, "rezolus_exporter_series_dropped_total{reason=\"max_series\"}");
         line.trim().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
     };
     let text = scrape(&exporter, Format::Text);
-    assert!(text.contains("\nrezolus_exporter_series 4\n"), "{text}");
-    // Two gauges, and four summaries of five quantiles, sum and count.
-    assert_eq!(dropped(&text), 2 + 4 * 7);
-    assert_eq!(dropped(&scrape(&exporter, Format::Text)), 2 * (2 + 4 * 7));
+    // The machine's counters and gauges. Neither the cgroup's counter, nor four
+    // summaries of five quantiles, sum and count.
+    assert!(text.contains("\nrezolus_exporter_series 5\n"), "{text}");
+    assert!(text.contains("\ntemperature -3\n") && !text.contains("\ncgroup"), "{text}");
+    assert_eq!(dropped(&text), 1 + 4 * 7);
+    assert_eq!(dropped(&scrape(&exporter, Format::Text)), 2 * (1 + 4 * 7));
 }
 
 #[test]
@@ -283,6 +285,8 @@ fn what_is_wrong_with_a_configuration() {
         ("listn = \"x\"", "unknown field"),
         ("[remote_write]\nurl = \"https://x/\"", "no TLS"),
         ("[remote_write]\nurl = \"x\"", "is not a URL"),
+        ("[remote_write]\nurl = \"http://\"", "is not a URL"),
+        ("[remote_write]\nurl = \"http://x\"\nheaders = { a = \"b\\nc\" }", "cannot be in a header"),
         ("[remote_write]\nurl = \"http://x\"\ninterval = \"1ms\"", "100ms or more"),
         ("[remote_write]\nurl = \"http://x\"\nlabels = { __name__ = \"x\" }", "cannot be a label"),
         ("[histogram.x]\nform = \"native\"\ngrouping_power = 9", "from 0 to 7"),

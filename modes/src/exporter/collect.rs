@@ -12,7 +12,7 @@ use super::family::{Family, Kind, Labels, Number, Series, Value};
 use super::h2::Sparse;
 use super::history::{Before, History};
 use super::naming::Scale;
-use super::plan::{Entry, Plan};
+use super::plan::{Entry, Plan, PlannedHistogram};
 use super::text::Dialect;
 use super::{Descriptions, protobuf, text};
 use crate::snapshot::{Group, Slices, Snapshot};
@@ -128,8 +128,13 @@ impl Exporter {
             self.state.lock().history.advance(now, self.config.interval, &snapshot)
         });
         let mut collection = Collection::new(&self.config, native);
-        for ((group, numbers), plan) in snapshot.groups().zip(&plans) {
-            collection.group(group, &numbers, plan, before.as_ref().and_then(Option::as_deref));
+        let before = before.as_ref().and_then(Option::as_deref);
+        // If there is too much it is at the cost of cgroups, not of the machine.
+        for cgroups in [false, true] {
+            collection.cgroups = cgroups;
+            for ((group, numbers), plan) in snapshot.groups().zip(&plans) {
+                collection.group(group, &numbers, plan, before);
+            }
         }
         let Collection { families, dropped, left, .. } = collection;
         self.account(dropped);
@@ -233,6 +238,8 @@ impl Exporter {
 struct Collection<'a> {
     config: &'a Config,
     native: bool,
+    /// Which series are being added.
+    cgroups: bool,
     families: BTreeMap<Arc<str>, Family>,
     seen: HashSet<(Arc<str>, Labels)>,
     /// How many more series there may be.
@@ -245,6 +252,7 @@ impl<'a> Collection<'a> {
         Self {
             config,
             native,
+            cgroups: false,
             families: BTreeMap::new(),
             seen: HashSet::new(),
             left: config.max_series,
@@ -253,31 +261,47 @@ impl<'a> Collection<'a> {
     }
 
     fn group(&mut self, group: &Group, numbers: &Slices<'_>, plan: &Plan, before: Option<&Snapshot>) {
+        let cgroups = self.cgroups;
+        let wanted = |entry: &&Entry| entry.cgroup == cgroups;
         for (entry, value) in plan.counters.iter().zip(numbers.counters) {
-            if let (Some(entry), Some(value)) = (entry, *value) {
+            if let (Some(entry), Some(value)) = (entry.as_ref().filter(wanted), *value) {
                 let value = scaled(Number::Unsigned(value), entry.scale);
                 self.add(entry, Kind::Counter, Value::Number(value));
             }
         }
         for (entry, value) in plan.gauges.iter().zip(numbers.gauges) {
-            if let (Some(entry), Some(value)) = (entry, *value) {
+            if let (Some(entry), Some(value)) = (entry.as_ref().filter(wanted), *value) {
                 let value = scaled(Number::Signed(value), entry.scale);
                 self.add(entry, Kind::Gauge, Value::Number(value));
             }
         }
-        let summaries = plan.histograms.iter().flatten().any(|(_, form, _)| *form == Form::Summary);
+        let mut planned = plan.histograms.iter().flatten();
+        let summaries = planned.any(|planned| planned.form == Form::Summary && wanted(&&planned.entry));
         let before = before.filter(|_| summaries).map(|before| Before::new(before, &group.name));
-        for (index, (entry, histogram)) in plan.histograms.iter().zip(numbers.histograms()).enumerate() {
-            let (Some((entry, form, grouping_power)), Some(histogram)) = (entry, histogram) else { continue };
-            let all = Sparse::from(histogram);
-            let earlier = before.as_ref().map(|before| before.find(index, &group.schema.histograms[index]));
-            match form {
-                Form::Summary => {
-                    let recent = earlier.map(|before| before.map_or(all.clone(), |before| all.since(before)));
-                    self.add(entry, Kind::Summary, self.summary(&all, recent.as_ref(), entry.scale));
-                }
-                Form::Native if self.native => self.add(entry, Kind::Histogram, native(&all, entry.scale)),
-                _ => self.add(entry, Kind::Histogram, classic(&all, *grouping_power, entry.scale)),
+        let described = plan.histograms.iter().zip(&group.schema.histograms);
+        for (index, ((planned, description), histogram)) in described.zip(numbers.histograms()).enumerate() {
+            let (Some(planned), Some(histogram)) = (planned, histogram) else { continue };
+            if wanted(&&planned.entry) {
+                let earlier = before.as_ref().map(|before| before.find(index, description));
+                self.histogram(planned, &histogram.into(), earlier);
+            }
+        }
+    }
+
+    /// `earlier` is None if there was no snapshot, and has None if the histogram
+    /// was not in it.
+    fn histogram(&mut self, planned: &PlannedHistogram, all: &Sparse, earlier: Option<Option<&Sparse>>) {
+        let PlannedHistogram { entry, form, grouping_power } = planned;
+        match form {
+            Form::Summary => {
+                let since =
+                    |before: Option<&Sparse>| before.map_or_else(|| all.clone(), |before| all.since(before));
+                let summary = self.summary(all, earlier.map(since).as_ref(), entry.scale);
+                self.add(entry, Kind::Summary, summary);
+            }
+            Form::Native if self.native => self.add(entry, Kind::Histogram, native(all, entry.scale)),
+            Form::Native | Form::Classic => {
+                self.add(entry, Kind::Histogram, classic(all, *grouping_power, entry.scale));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue, Uri};
 use serde::{Deserialize, Deserializer, de};
 
 use super::naming::label_name;
@@ -112,8 +113,12 @@ pub struct RemoteWrite {
     /// `instance` the host's name unless they are set here.
     #[serde(default, deserialize_with = "labels")]
     pub labels: BTreeMap<String, String>,
-    /// Of the request, as in `Authorization` or `X-Scope-OrgID`.
+    /// Whether the receiver takes native histograms; one that does not drops them
+    /// without a word.
     #[serde(default)]
+    pub native_histograms: bool,
+    /// Of the request, as in `Authorization` or `X-Scope-OrgID`.
+    #[serde(default, deserialize_with = "headers")]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -194,12 +199,24 @@ fn labels<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, String
     }
 }
 
+fn headers<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let headers = BTreeMap::<String, String>::deserialize(input)?;
+    for (name, value) in &headers {
+        // The value may be a secret: it is not repeated.
+        if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value).is_err() {
+            return Err(de::Error::custom(format!("{name:?} or its value cannot be in a header of HTTP")));
+        }
+    }
+    Ok(headers)
+}
+
 fn url<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
     let url = String::deserialize(input)?;
-    match url.split_once("://") {
-        Some(("http", rest)) if !rest.is_empty() => Ok(url),
-        Some(("https", rest)) if cfg!(feature = "tls") && !rest.is_empty() => Ok(url),
-        Some(("https", _)) if cfg!(not(feature = "tls")) => Err(de::Error::custom(
+    let parsed = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    match parsed.as_ref().and_then(Uri::scheme_str) {
+        Some("http") => Ok(url),
+        Some("https") if cfg!(feature = "tls") => Ok(url),
+        Some("https") => Err(de::Error::custom(
             "this build has no TLS: remote write needs an http:// URL, of a proxy on this machine if need be",
         )),
         _ => {

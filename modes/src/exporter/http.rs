@@ -191,4 +191,11 @@ mod tests {
             assert_eq!(negotiate(accept), expected, "{accept}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_too_odd(accept in "(?s).*|[a-z/*;=,.q0-9 \"]*") {
+            negotiate(&accept);
+        }
+    }
 }

@@ -15,7 +15,16 @@ use crate::snapshot::{GroupSchema, MetricDesc, labels, metric_name};
 pub struct Plan {
     pub counters: Vec<Option<Entry>>,
     pub gauges: Vec<Option<Entry>>,
-    pub histograms: Vec<Option<(Entry, Form, u8)>>,
+    pub histograms: Vec<Option<PlannedHistogram>>,
+}
+
+/// What becomes of one histogram.
+#[derive(Debug)]
+pub struct PlannedHistogram {
+    pub entry: Entry,
+    pub form: Form,
+    /// Of classic buckets.
+    pub grouping_power: u8,
 }
 
 /// What becomes of one metric.
@@ -26,6 +35,8 @@ pub struct Entry {
     pub unit: Option<&'static str>,
     pub scale: Scale,
     pub labels: Labels,
+    /// Of a cgroup: there may be many.
+    pub cgroup: bool,
 }
 
 impl Plan {
@@ -42,7 +53,11 @@ impl Plan {
                 .iter()
                 .map(|histogram| {
                     let (form, grouping_power) = config.form(metric_name(histogram));
-                    entry(Kind::Histogram, histogram).map(|entry| (entry, form, grouping_power))
+                    entry(Kind::Histogram, histogram).map(|entry| PlannedHistogram {
+                        entry,
+                        form,
+                        grouping_power,
+                    })
                 })
                 .collect(),
         }
@@ -66,6 +81,7 @@ impl Entry {
             unit: named.unit,
             scale: named.scale,
             labels: exported_labels(config, description),
+            cgroup: description.metadata.contains_key("name"),
         }
     }
 }

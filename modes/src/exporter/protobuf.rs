@@ -176,23 +176,31 @@ fn metric(kind: Kind, series: &Series) -> Metric {
 }
 
 fn native(exponential: &Exponential, sum: f64, count: u64) -> Histogram {
-    let mut histogram = Histogram {
+    let (positive_span, positive_delta) = spans(&exponential.buckets);
+    Histogram {
         sample_count: Some(count),
         sample_sum: Some(sum),
         schema: Some(exponential.schema),
         zero_threshold: Some(ZERO_THRESHOLD),
         zero_count: Some(exponential.zeros),
+        positive_span,
+        positive_delta,
         ..Default::default()
-    };
-    // Neighbouring buckets are a span; spans and counts are told as differences.
+    }
+}
+
+/// Neighbouring buckets as spans, told by the gaps between them, and counts as
+/// differences to the one before.
+pub(super) fn spans(buckets: &[(i32, u64)]) -> (Vec<BucketSpan>, Vec<i64>) {
+    let (mut spans, mut deltas) = (Vec::<BucketSpan>::new(), Vec::new());
     let (mut next, mut before) = (0, 0u64);
-    for &(number, count) in &exponential.buckets {
-        match histogram.positive_span.last_mut() {
+    for &(number, count) in buckets {
+        match spans.last_mut() {
             Some(BucketSpan { length: Some(length), .. }) if number == next => *length += 1,
-            _ => histogram.positive_span.push(BucketSpan { offset: Some(number - next), length: Some(1) }),
+            _ => spans.push(BucketSpan { offset: Some(number - next), length: Some(1) }),
         }
-        histogram.positive_delta.push(count.wrapping_sub(before) as i64);
+        deltas.push(count.wrapping_sub(before) as i64);
         (next, before) = (number + 1, count);
     }
-    histogram
+    (spans, deltas)
 }

@@ -18,7 +18,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::collect::Exporter;
 use super::config::RemoteWrite;
-use super::family::{Family, Kind};
+use super::family::{Family, Kind, Labels, Value};
+use super::h2::Exponential;
+use super::protobuf::{self, BucketSpan};
 use super::queue::{Queue, Request};
 use super::text::float;
 
@@ -51,6 +53,42 @@ pub struct TimeSeries {
     pub labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    pub histograms: Vec<Histogram>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Histogram {
+    #[prost(oneof = "CountOf", tags = "1")]
+    pub count: Option<CountOf>,
+    #[prost(double, tag = "3")]
+    pub sum: f64,
+    #[prost(sint32, tag = "4")]
+    pub schema: i32,
+    #[prost(double, tag = "5")]
+    pub zero_threshold: f64,
+    #[prost(oneof = "ZerosOf", tags = "6")]
+    pub zeros: Option<ZerosOf>,
+    #[prost(message, repeated, tag = "11")]
+    pub positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub positive_deltas: Vec<i64>,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "15")]
+    pub timestamp: i64,
+}
+
+/// A variant so that a count of zero is there too.
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub enum CountOf {
+    #[prost(uint64, tag = "1")]
+    Int(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub enum ZerosOf {
+    #[prost(uint64, tag = "6")]
+    Int(u64),
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Message)]
@@ -230,28 +268,41 @@ impl Sender {
     /// Takes a snapshot and queues it. Without one all series are ended, as they
     /// are when Prometheus cannot scrape.
     fn enqueue(&self) -> anyhow::Result<()> {
-        let (time, families) = match self.exporter.collect(false) {
+        let (time, families) = match self.exporter.collect(self.remote.native_histograms) {
             Ok((snapshot, families)) => (snapshot.systemtime, families),
             Err(_) => (SystemTime::now(), Vec::new()),
         };
         let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut sent = self.sent.lock();
-        let requests = requests(&families, &self.remote.labels, time.as_millis() as i64, &mut sent);
-        let mut encoder = snap::raw::Encoder::new();
-        for request in requests {
-            let body = encoder.compress_vec(&request.encode_to_vec()).context("cannot be compressed")?;
-            let samples = request.timeseries.len() as u32;
-            let mut queue = self.queue.lock();
-            let dropped = queue.push(&Request { samples, body }).context("cannot be queued")?;
-            self.exporter.tally.queued.store(queue.bytes(), Ordering::Relaxed);
-            if dropped > 0 {
-                self.exporter.tally.dropped.fetch_add(dropped, Ordering::Relaxed);
-                tracing::warn!(
-                    "remote write: {dropped} requests given up: the queue in {} is full (queue_bytes = {})",
-                    self.remote.queue.display(),
-                    self.remote.queue_bytes
-                );
+        let millis = time.as_millis() as i64;
+        let requests = requests(&families, &self.remote.labels, millis, &mut self.sent.lock());
+        for (done, request) in requests.iter().enumerate() {
+            if let Err(error) = self.push(request) {
+                let lost = (requests.len() - done) as u64;
+                self.exporter.tally.dropped.fetch_add(lost, Ordering::Relaxed);
+                return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    fn push(&self, request: &WriteRequest) -> anyhow::Result<()> {
+        let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec());
+        let request = Request {
+            samples: request.timeseries.len() as u32,
+            body: body.context("it cannot be compressed")?,
+        };
+        let mut queue = self.queue.lock();
+        let dropped = queue
+            .push(&request)
+            .with_context(|| format!("it cannot be queued in {}", self.remote.queue.display()))?;
+        self.exporter.tally.queued.store(queue.bytes(), Ordering::Relaxed);
+        if dropped > 0 {
+            self.exporter.tally.dropped.fetch_add(dropped, Ordering::Relaxed);
+            tracing::warn!(
+                "remote write: {dropped} requests given up: the queue in {} is full (queue_bytes = {})",
+                self.remote.queue.display(),
+                self.remote.queue_bytes
+            );
         }
         Ok(())
     }
@@ -350,29 +401,28 @@ fn requests(
     sent: &mut HashSet<Vec<Label>>,
 ) -> Vec<WriteRequest> {
     let mut all = Vec::new();
-    let mut current = HashSet::with_capacity(sent.len());
     for family in families {
+        let name = |suffix| format!("{}{suffix}", family.name);
         family.samples(|sample| {
-            let mut labels = external.clone();
-            labels.extend(sample.labels.iter().cloned());
-            if let Some((name, value)) = sample.extra {
-                labels.insert(name.into(), float(value));
-            }
-            labels.insert("__name__".into(), format!("{}{}", family.name, sample.suffix));
-            // Sorted by name, as the protocol demands.
-            let labels: Vec<Label> = labels
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(|(name, value)| Label { name, value })
-                .collect();
-            current.insert(labels.clone());
+            let labels = labels(external, sample.labels, name(sample.suffix), sample.extra);
             let samples = vec![Sample { value: sample.value.as_f64(), timestamp }];
-            all.push(TimeSeries { labels, samples });
+            all.push(TimeSeries { labels, samples, histograms: Vec::new() });
         });
+        for series in &family.series {
+            if let Value::Native { buckets, sum, count } = &series.value {
+                let labels = labels(external, &series.labels, name(""), None);
+                let histograms = vec![native(buckets, *sum, *count, timestamp)];
+                all.push(TimeSeries { labels, samples: Vec::new(), histograms });
+            }
+        }
     }
+    let current = all.iter().map(|series| series.labels.clone()).collect();
     let gone = std::mem::replace(sent, current).into_iter().filter(|labels| !sent.contains(labels));
-    let end =
-        |labels| TimeSeries { labels, samples: vec![Sample { value: f64::from_bits(STALE), timestamp }] };
+    let end = |labels| TimeSeries {
+        labels,
+        samples: vec![Sample { value: f64::from_bits(STALE), timestamp }],
+        histograms: Vec::new(),
+    };
     all.extend(gone.map(end));
     let mut requests: Vec<WriteRequest> = all
         .chunks(SAMPLES)
@@ -382,6 +432,37 @@ fn requests(
         first.metadata = families.iter().map(metadata).collect();
     }
     requests
+}
+
+/// Sorted by name, as the protocol demands. A series' own labels win.
+fn labels(
+    external: &BTreeMap<String, String>,
+    own: &Labels,
+    name: String,
+    extra: Option<(&str, f64)>,
+) -> Vec<Label> {
+    let mut labels = external.clone();
+    labels.extend(own.iter().cloned());
+    if let Some((name, value)) = extra {
+        labels.insert(name.into(), float(value));
+    }
+    labels.insert("__name__".into(), name);
+    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+    labels.map(|(name, value)| Label { name, value }).collect()
+}
+
+fn native(buckets: &Exponential, sum: f64, count: u64, timestamp: i64) -> Histogram {
+    let (positive_spans, positive_deltas) = protobuf::spans(&buckets.buckets);
+    Histogram {
+        count: Some(CountOf::Int(count)),
+        sum,
+        schema: buckets.schema,
+        zero_threshold: protobuf::ZERO_THRESHOLD,
+        zeros: Some(ZerosOf::Int(buckets.zeros)),
+        positive_spans,
+        positive_deltas,
+        timestamp,
+    }
 }
 
 fn metadata(family: &Family) -> Metadata {

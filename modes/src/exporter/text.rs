@@ -108,3 +108,84 @@ fn escape(out: &mut String, text: &str, quotes: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::super::family::{Series, Value};
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_go_does() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.5, "-0.5"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (99999.0, "99999"),
+            (999999.0, "999999"),
+            (1e6, "1e+06"),
+            (1234567.0, "1.234567e+06"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(float(value), expected);
+        }
+        assert_eq!(bound(15.0, Dialect::Prometheus), "15");
+        assert_eq!(bound(15.0, Dialect::OpenMetrics), "15.0");
+        assert_eq!(bound(0.5, Dialect::OpenMetrics), "0.5");
+        assert_eq!(bound(1e6, Dialect::OpenMetrics), "1e+06");
+        assert_eq!(bound(f64::INFINITY, Dialect::OpenMetrics), "+Inf");
+    }
+
+    fn unescape(text: &str) -> String {
+        let mut out = String::new();
+        let mut chars = text.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' => match chars.next() {
+                    Some('n') => out.push('\n'),
+                    Some(c @ ('\\' | '"')) => out.push(c),
+                    other => panic!("\\{other:?}"),
+                },
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn floats_are_read_back(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let read: f64 = float(value).replace("Inf", "inf").parse().unwrap();
+            prop_assert!(read == value || (read.is_nan() && value.is_nan()), "{}", value);
+        }
+
+        #[test]
+        fn labels_and_help_are_read_back(label in "(?s).*|[\\\\\"\na]*", help in "(?s).*|[\\\\\"\na]*") {
+            let family = Family {
+                name: "a".into(),
+                kind: Kind::Gauge,
+                unit: None,
+                help: help.as_str().into(),
+                series: vec![Series {
+                    labels: Arc::from([("l".to_string(), label.clone())]),
+                    value: Value::Number(Number::Signed(-1)),
+                }],
+            };
+            for dialect in [Dialect::Prometheus, Dialect::OpenMetrics] {
+                let text = render(std::slice::from_ref(&family), dialect);
+                let lines: Vec<&str> = text.split('\n').collect();
+                prop_assert_eq!(unescape(lines[0].strip_prefix("# HELP a ").unwrap()), help.as_str());
+                let inside = lines[2].strip_prefix("a{l=\"").and_then(|line| line.strip_suffix("\"} -1"));
+                prop_assert_eq!(unescape(inside.unwrap()), label.as_str());
+            }
+        }
+    }
+}

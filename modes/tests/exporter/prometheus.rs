@@ -310,7 +310,7 @@ fn a_prometheus_sees_what_is_served() {
 
     let (_, families) = Exporter::new(config(NATIVE), source, descriptions()).collect(true).unwrap();
     same(&prometheus.job("native"), &expected(&families));
-    check_native(&prometheus, &families);
+    check_native(&prometheus, "native", &families);
 }
 
 #[test]
@@ -328,12 +328,13 @@ fn a_prometheus_understands_openmetrics() {
     }
 }
 
-fn check_native(prometheus: &Prometheus, families: &[Family]) {
+/// Native histograms of a job equal those served.
+fn check_native(prometheus: &Prometheus, job: &str, families: &[Family]) {
     let histograms = families.iter().find(|family| &*family.name == "syscall_latency_seconds").unwrap();
     for series in &histograms.series {
         let op = &series.labels.iter().find(|(name, _)| name == "op").unwrap().1;
         let Value::Native { buckets, sum, count } = &series.value else { panic!("{series:?}") };
-        let result = prometheus.query(&format!("syscall_latency_seconds{{job=\"native\",op=\"{op}\"}}"));
+        let result = prometheus.query(&format!("syscall_latency_seconds{{job=\"{job}\",op=\"{op}\"}}"));
         let histogram = &result[0]["histogram"][1];
         let number = |value: &Json| value.as_str().unwrap().parse::<f64>().unwrap();
         assert_eq!((number(&histogram["count"]), number(&histogram["sum"])), (*count as f64, *sum));
@@ -353,8 +354,8 @@ fn check_native(prometheus: &Prometheus, families: &[Family]) {
         }
     }
     // 25 of 83 values are at most 60 ns, of which 20 are just that.
-    let median =
-        prometheus.query("histogram_quantile(0.3, syscall_latency_seconds{job=\"native\",op=\"read\"})");
+    let median = format!("histogram_quantile(0.3, syscall_latency_seconds{{job=\"{job}\",op=\"read\"}})");
+    let median = prometheus.query(&median);
     let median: f64 = median[0]["value"][1].as_str().unwrap().parse().unwrap();
     assert!((60e-9 * 0.866..60e-9 * 1.159).contains(&median), "{median}");
 }
@@ -378,6 +379,18 @@ fn a_prometheus_receives_remote_write() {
         assert_eq!(instance[0]["metric"]["instance"], "here");
         served.wait_for("rezolus_exporter_remote_write_sent_total ", |value| value > 0.0);
     }
+}
+
+#[test]
+fn a_prometheus_receives_native_histograms() {
+    let prometheus = Prometheus::start(&[], &[PROTOBUF]);
+    let queue = tempfile::tempdir().unwrap();
+    let source = Fixed::new(later());
+    let toml = "histograms = \"native\"\nbase_units = true\n";
+    let remote = remote(&prometheus.address, queue.path()) + "native_histograms = true";
+    let _served = Served::new(&(toml.to_string() + &remote), source.clone());
+    let (_, families) = Exporter::new(config(toml), source, descriptions()).collect(true).unwrap();
+    check_native(&prometheus, "pushed", &families);
 }
 
 pub fn remote(address: &str, queue: &Path) -> String {
