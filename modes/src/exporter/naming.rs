@@ -126,3 +126,52 @@ pub fn help(description: Option<&str>, metric: &str, of: Option<&str>) -> String
         None => text.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_the_unit_of_their_numbers() {
+        use Kind::{Counter, Gauge, Histogram};
+        for (metric, kind, unit, base_units, name, told, scale) in [
+            ("cpu_usage", Counter, "nanoseconds", false, "cpu_usage", None, Scale::One),
+            ("cpu_usage", Counter, "nanoseconds", true, "cpu_usage_seconds", Some("seconds"), Scale::By(1e9)),
+            ("x_total", Counter, "events", true, "x", None, Scale::One),
+            ("x_bytes", Counter, "bytes", false, "x_bytes", Some("bytes"), Scale::One),
+            ("x_bytes", Counter, "bytes", true, "x_bytes", Some("bytes"), Scale::One),
+            // The name says what the numbers are only after the conversion.
+            ("x_bytes", Gauge, "kibibytes", false, "x_bytes", None, Scale::One),
+            ("x_bytes", Gauge, "kibibytes", true, "x_bytes", Some("bytes"), Scale::Times(1024.0)),
+            ("load", Gauge, "percentage", true, "load_ratio", Some("ratio"), Scale::By(1e2)),
+            ("memory_total", Gauge, "bytes", false, "memory_total_bytes", Some("bytes"), Scale::One),
+            ("page_count", Gauge, "", false, "page_count_value", None, Scale::One),
+            ("nanobytes", Histogram, "bytes", true, "nanobytes_bytes", Some("bytes"), Scale::One),
+        ] {
+            let named = named(metric, kind, Some(unit).filter(|unit| !unit.is_empty()), base_units);
+            assert_eq!(
+                (named.name.as_str(), named.unit, named.scale),
+                (name, told, scale),
+                "{metric} {unit}"
+            );
+        }
+    }
+
+    #[test]
+    fn conversions_are_as_exact_as_floats() {
+        assert_eq!(base("nanoseconds").unwrap().1.apply(1_500_000_000.0), 1.5);
+        assert_eq!(base("nanoseconds").unwrap().1.apply(3.0), 3e-9);
+        assert_eq!(base("millicelsius").unwrap().1.apply(42_001.0), 42.001);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_becomes_valid(text in "(?s).*") {
+            let (metric, label) = (metric_name(&text), label_name(&text));
+            proptest::prop_assert!(!metric.is_empty() && !label.is_empty());
+            proptest::prop_assert!(!metric.starts_with(|c: char| c.is_ascii_digit()));
+            proptest::prop_assert!(!label.starts_with(|c: char| c.is_ascii_digit()) && !label.starts_with("__"));
+            proptest::prop_assert!(label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        }
+    }
+}

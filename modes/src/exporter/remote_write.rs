@@ -34,6 +34,9 @@ const SAMPLES: usize = 5000;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 
+/// However long the other side asks for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// How much of a refusal is read.
 const REASON: u64 = 512;
 
@@ -222,14 +225,19 @@ async fn produce(sender: Arc<Sender>, mut stop: watch::Receiver<bool>) {
 async fn deliver(sender: Arc<Sender>, mut stop: watch::Receiver<bool>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let wait = match sender.deliver_oldest().await {
+        let outcome = tokio::select! {
+            // An attempt that is under way is not waited for: it stays queued.
+            _ = stop.changed() => return,
+            outcome = sender.deliver_oldest() => outcome,
+        };
+        let wait = match outcome {
             Outcome::Empty => None,
             Outcome::Done => {
                 pause = FIRST_PAUSE;
                 continue;
             }
             Outcome::Later(asked) => {
-                let wait = asked.unwrap_or(pause + jitter(pause)).min(LAST_PAUSE * 5);
+                let wait = asked.unwrap_or(pause + jitter(pause)).min(LONGEST_WAIT);
                 pause = (pause * 2).min(LAST_PAUSE);
                 Some(wait)
             }

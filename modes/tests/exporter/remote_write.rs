@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prost::Message;
@@ -169,6 +169,19 @@ fn a_series_that_goes_is_ended() {
     assert_eq!(ended.map(f64::to_bits), Some(STALE));
     let after = well.next().1;
     assert_eq!((value(&after, "one"), value(&after, "two")), (Some(1.0), None));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_other_side() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let queue = tempfile::tempdir().unwrap();
+    let toml = remote(&silent.local_addr().unwrap().to_string(), queue.path());
+    let served = Served::new(&toml, Fixed::new(sample()));
+    let (_stream, _) = silent.accept().unwrap();
+    let started = Instant::now();
+    drop(served);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(std::fs::read_dir(queue.path()).unwrap().count() > 0, "what was not delivered stays");
 }
 
 #[test]
