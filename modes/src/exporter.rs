@@ -11,9 +11,10 @@ mod naming;
 mod plan;
 pub mod protobuf;
 mod queue;
-pub mod remote_write;
+mod remote_write;
 pub mod select;
 pub mod text;
+pub mod write_request;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! One task takes snapshots and queues them on disk, another one delivers what
 //! is queued, oldest first, one request at a time: a series arrives in order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,17 +18,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::collect::Exporter;
 use super::config::RemoteWrite;
-use super::family::{Family, Kind, Labels, Value};
-use super::h2::Exponential;
-use super::protobuf::{self, BucketSpan};
 use super::queue::{Queue, Request};
-use super::text::float;
-
-/// What Prometheus takes as the end of a series: a NaN of its own.
-pub const STALE: u64 = 0x7ff0_0000_0000_0002;
-
-/// Samples in one request, at most.
-const SAMPLES: usize = 5000;
+use super::write_request::{Label, WriteRequest, requests};
 
 /// Pauses between attempts: from the first to the last, doubling.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -39,99 +30,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How much of a refusal is read.
 const REASON: u64 = 512;
-
-// The messages are those of `prometheus.WriteRequest`, as far as they are used.
-
-#[derive(Clone, PartialEq, Message)]
-pub struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    pub timeseries: Vec<TimeSeries>,
-    #[prost(message, repeated, tag = "3")]
-    pub metadata: Vec<Metadata>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    pub labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    pub samples: Vec<Sample>,
-    #[prost(message, repeated, tag = "4")]
-    pub histograms: Vec<Histogram>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct Histogram {
-    #[prost(oneof = "CountOf", tags = "1")]
-    pub count: Option<CountOf>,
-    #[prost(double, tag = "3")]
-    pub sum: f64,
-    #[prost(sint32, tag = "4")]
-    pub schema: i32,
-    #[prost(double, tag = "5")]
-    pub zero_threshold: f64,
-    #[prost(oneof = "ZerosOf", tags = "6")]
-    pub zeros: Option<ZerosOf>,
-    #[prost(message, repeated, tag = "11")]
-    pub positive_spans: Vec<BucketSpan>,
-    #[prost(sint64, repeated, tag = "12")]
-    pub positive_deltas: Vec<i64>,
-    /// Milliseconds since 1970.
-    #[prost(int64, tag = "15")]
-    pub timestamp: i64,
-}
-
-/// A variant so that a count of zero is there too.
-#[derive(Clone, Copy, PartialEq, prost::Oneof)]
-pub enum CountOf {
-    #[prost(uint64, tag = "1")]
-    Int(u64),
-}
-
-#[derive(Clone, Copy, PartialEq, prost::Oneof)]
-pub enum ZerosOf {
-    #[prost(uint64, tag = "6")]
-    Int(u64),
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Message)]
-pub struct Label {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(string, tag = "2")]
-    pub value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct Sample {
-    #[prost(double, tag = "1")]
-    pub value: f64,
-    /// Milliseconds since 1970.
-    #[prost(int64, tag = "2")]
-    pub timestamp: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub struct Metadata {
-    #[prost(enumeration = "MetricType", tag = "1")]
-    pub r#type: i32,
-    #[prost(string, tag = "2")]
-    pub metric_family_name: String,
-    #[prost(string, tag = "4")]
-    pub help: String,
-    #[prost(string, tag = "5")]
-    pub unit: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub enum MetricType {
-    Unknown = 0,
-    Counter = 1,
-    Gauge = 2,
-    Histogram = 3,
-    Summary = 5,
-}
 
 /// The tasks at work.
 pub struct Sending {
@@ -343,15 +241,19 @@ impl Sender {
                 }
             },
         }
+        let worker = self.clone();
+        // It has nothing to fail with but a warning of its own.
+        let _ = tokio::task::spawn_blocking(move || worker.remove(number)).await;
+        Outcome::Done
+    }
+
+    fn remove(&self, number: u64) {
         let mut queue = self.queue.lock();
         if let Err(error) = queue.remove(number) {
-            tracing::warn!(
-                "remote write: a delivered request stays in {}: {error}",
-                self.remote.queue.display()
-            );
+            let folder = self.remote.queue.display();
+            tracing::warn!("remote write: a delivered request stays in {folder}: {error}");
         }
-        tally.queued.store(queue.bytes(), Ordering::Relaxed);
-        Outcome::Done
+        self.exporter.tally.queued.store(queue.bytes(), Ordering::Relaxed);
     }
 
     /// On a thread that nobody waits for at the stop.
@@ -397,93 +299,5 @@ impl Sender {
             return Attempt::Refused(why);
         }
         Attempt::Failed(why, after.map(Duration::from_secs))
-    }
-}
-
-/// Requests of at most `SAMPLES` series. Series that are in `sent` and have
-/// gone since are ended; then `sent` is what there is now.
-fn requests(
-    families: &[Family],
-    external: &BTreeMap<String, String>,
-    timestamp: i64,
-    sent: &mut HashSet<Vec<Label>>,
-) -> Vec<WriteRequest> {
-    let mut all = Vec::new();
-    for family in families {
-        let name = |suffix| format!("{}{suffix}", family.name);
-        family.samples(|sample| {
-            let labels = labels(external, sample.labels, name(sample.suffix), sample.extra);
-            let samples = vec![Sample { value: sample.value.as_f64(), timestamp }];
-            all.push(TimeSeries { labels, samples, histograms: Vec::new() });
-        });
-        for series in &family.series {
-            if let Value::Native { buckets, sum, count } = &series.value {
-                let labels = labels(external, &series.labels, name(""), None);
-                let histograms = vec![native(buckets, *sum, *count, timestamp)];
-                all.push(TimeSeries { labels, samples: Vec::new(), histograms });
-            }
-        }
-    }
-    let current = all.iter().map(|series| series.labels.clone()).collect();
-    let gone = std::mem::replace(sent, current).into_iter().filter(|labels| !sent.contains(labels));
-    let end = |labels| TimeSeries {
-        labels,
-        samples: vec![Sample { value: f64::from_bits(STALE), timestamp }],
-        histograms: Vec::new(),
-    };
-    all.extend(gone.map(end));
-    let mut requests: Vec<WriteRequest> = all
-        .chunks(SAMPLES)
-        .map(|chunk| WriteRequest { timeseries: chunk.to_vec(), metadata: Vec::new() })
-        .collect();
-    if let Some(first) = requests.first_mut() {
-        first.metadata = families.iter().map(metadata).collect();
-    }
-    requests
-}
-
-/// Sorted by name, as the protocol demands. A series' own labels win.
-fn labels(
-    external: &BTreeMap<String, String>,
-    own: &Labels,
-    name: String,
-    extra: Option<(&str, f64)>,
-) -> Vec<Label> {
-    let mut labels = external.clone();
-    labels.extend(own.iter().cloned());
-    if let Some((name, value)) = extra {
-        labels.insert(name.into(), float(value));
-    }
-    labels.insert("__name__".into(), name);
-    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-    labels.map(|(name, value)| Label { name, value }).collect()
-}
-
-fn native(buckets: &Exponential, sum: f64, count: u64, timestamp: i64) -> Histogram {
-    let (positive_spans, positive_deltas) = protobuf::spans(&buckets.buckets);
-    Histogram {
-        count: Some(CountOf::Int(count)),
-        sum,
-        schema: buckets.schema,
-        zero_threshold: protobuf::ZERO_THRESHOLD,
-        zeros: Some(ZerosOf::Int(buckets.zeros)),
-        positive_spans,
-        positive_deltas,
-        timestamp,
-    }
-}
-
-fn metadata(family: &Family) -> Metadata {
-    let kind = match family.kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Summary => MetricType::Summary,
-        Kind::Histogram => MetricType::Histogram,
-    };
-    Metadata {
-        r#type: kind.into(),
-        metric_family_name: family.full_name().into_owned(),
-        help: family.help.to_string(),
-        unit: family.unit.unwrap_or_default().into(),
     }
 }

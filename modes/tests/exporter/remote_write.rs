@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prost::Message;
-use rezolus_modes::exporter::remote_write::{STALE, TimeSeries, WriteRequest};
+use rezolus_modes::exporter::write_request::{STALE, TimeSeries, WriteRequest};
 
 use crate::prometheus::{Served, remote};
 use crate::{Fixed, Maker, sample};
