@@ -300,6 +300,34 @@ fn what_is_wrong_with_a_configuration() {
 }
 
 #[test]
+fn the_documented_configurations_are_read() {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        exporter: Config,
+    }
+    let page = include_str!("../../docs/exporter.md");
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [all, rules] = blocks[..] else { panic!("{blocks:?}") };
+    let File { exporter } = toml::from_str(all).unwrap();
+    let remote = exporter.remote_write.unwrap();
+    let defaults = config("[remote_write]\nurl = \"http://x\"");
+    let default = defaults.remote_write.clone().unwrap();
+    assert_eq!((remote.interval, remote.timeout), (default.interval, default.timeout));
+    assert_eq!((remote.queue, remote.queue_bytes), (default.queue, default.queue_bytes));
+    assert_eq!((exporter.listen, exporter.source), (defaults.listen, defaults.source));
+    assert_eq!((exporter.quantiles, exporter.interval), (defaults.quantiles, defaults.interval));
+    assert_eq!(
+        (exporter.histograms, exporter.grouping_power),
+        (defaults.histograms, defaults.grouping_power)
+    );
+    assert_eq!((exporter.max_series, exporter.base_units), (defaults.max_series, defaults.base_units));
+    let rules = config(rules);
+    assert_eq!((rules.include.len(), rules.exclude.len()), (3, 1));
+}
+
+#[test]
 fn no_reading_is_no_series() {
     let mut snapshot = sample();
     snapshot.numbers.counters.fill(None);

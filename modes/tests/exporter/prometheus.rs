@@ -308,6 +308,18 @@ fn a_prometheus_sees_what_is_served() {
         prometheus.query("histogram_quantile(0.5, syscall_latency_bucket{job=\"classic\",op=\"read\"})");
     assert!(p99[0]["value"][1].as_str().unwrap().parse::<f64>().unwrap() > 63.0);
 
+    // As the snapshot has it, by no code of ours.
+    for (query, value) in [
+        ("cpu_usage_total{job=\"classic\"}", "5000000001"),
+        ("cpu_usage_seconds_total{job=\"native\"}", "5.000000001"),
+        ("temperature{job=\"classic\"}", "-3"),
+        ("syscall_latency_count{job=\"classic\",op=\"read\"}", "83"),
+        ("sum(syscall_latency_seconds_count{job=\"summary\"})", "83"),
+        ("histogram_count(syscall_latency_seconds{job=\"native\",op=\"read\"})", "83"),
+    ] {
+        assert_eq!(prometheus.query(query)[0]["value"][1], value, "{query}");
+    }
+
     let (_, families) = Exporter::new(config(NATIVE), source, descriptions()).collect(true).unwrap();
     same(&prometheus.job("native"), &expected(&families));
     check_native(&prometheus, "native", &families);
