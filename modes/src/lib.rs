@@ -7,6 +7,7 @@ use std::fmt;
 
 use std::sync::Arc;
 
+pub mod recording;
 pub mod snapshot;
 pub mod wire;
 
