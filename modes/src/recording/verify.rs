@@ -399,7 +399,7 @@ impl Check {
                 }
             }
         } else if self.holes > 0 {
-            found.warn(place, format!("{} values are missing between others", self.holes));
+            found.add(Level::Note, place, format!("{} values are missing between others", self.holes));
         }
     }
 }

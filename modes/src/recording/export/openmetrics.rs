@@ -1,7 +1,8 @@
 //! OpenMetrics text: a family after the other, of each series all moments.
 //!
 //! Histograms become classic ones: a `le` for every bucket in which something
-//! was ever counted. There is no `_sum`: H2 histograms do not know it.
+//! was ever counted. There is no `_sum`, which H2 histograms do not know, and
+//! without it there may be no `_count`: that is the bucket `+Inf`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -166,7 +167,6 @@ fn histogram(
             writeln!(out, "{head} {running} {time}")?;
         }
         writeln!(out, "{family}_bucket{{{labels}{separator}le=\"+Inf\"}} {running} {time}")?;
-        writeln!(out, "{family}_count{} {running} {time}", braces(labels))?;
         Ok(())
     })
 }
