@@ -617,6 +617,31 @@ fn verify_finds_every_flipped_bit_of_a_value() {
     }
 }
 
+/// Keys that hold JSON, but not what is looked for in it.
+#[test]
+fn odd_metadata_is_no_panic() {
+    let folder = folder();
+    let good = Made::new(&times(5)).key("source", "other").write(&folder, "good.parquet");
+    let out = path(&folder, "out.parquet");
+    let keys = ["source", "systeminfo", "descriptions", "per_source_metadata", "events"];
+    let ours = ["rezolus.dashboards", "rezolus.status", "rezolus.missed", "sampling_interval_ms"];
+    for key in keys.into_iter().chain(ours) {
+        for value in
+            ["", "x", "[]", "1", "null", "[1,[2]]", "{}", r#"{"rezolus":1,"events":2}"#, r#"{"events":[3]}"#]
+        {
+            let file = Made::new(&times(5)).key(key, value).write(&folder, "odd.parquet");
+            let mut tools = tools(&file, &good, &out);
+            let event = ["annotate", &file, "-o", &out, "--force", "--event", "+1s x"];
+            tools.push(event.map(str::to_string).into());
+            for arguments in tools {
+                if let Err(error) = run(&arguments) {
+                    assert!(error.contains(key) || error.contains("odd.parquet"), "{arguments:?}: {error}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn damage_names_its_place() {
     let folder = folder();

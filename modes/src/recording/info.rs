@@ -85,7 +85,7 @@ impl Info {
     pub fn of(recording: &Recording) -> Result<Self, Error> {
         let interval_ms = recording.interval_ms()?;
         let range = recording.time_range();
-        let events = recording.json("events")?.map(|mut root| root["events"].take());
+        let events = recording.json("events")?.and_then(|root| root.get("events").cloned());
         let mut info = Self {
             path: recording.path().into(),
             bytes: recording.bytes(),

@@ -134,7 +134,7 @@ fn merge_into(into: &mut Map<String, Value>, from: Map<String, Value>) {
 fn lists(inputs: &[Input], pairs: &mut BTreeMap<String, String>) -> Result<(), Error> {
     let (mut events, mut missed) = (Vec::new(), Vec::new());
     for input in inputs {
-        let found = input.recording.json("events")?.map(|mut root| root["events"].take());
+        let found = input.recording.json("events")?.and_then(|root| root.get("events").cloned());
         if let Some(Value::Array(found)) = found {
             for event in found {
                 // The same file may have been combined twice on its way.
