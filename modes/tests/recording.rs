@@ -211,7 +211,7 @@ fn info_says_what_there_is() {
     for part in [
         "rezolus, version 0.1.0",
         "web1, 4 CPUs",
-        "7, every 1000 ms, 2 row groups, ZSTD",
+        "7, every 1000 ms, 2 row groups, ZSTD\n",
         "counter 1, duration 1, gauge 1, histogram 1",
         "cpu_usage 1, memory 1",
         "1, 3 rows missing",
@@ -818,12 +818,17 @@ fn readers_of_others_lose_nothing() {
     said(&["combine", "--outer", &a, &b, "-o", &joined]);
     said(&["filter", &joined, "-o", &filtered, "--from", "+2s"]);
     said(&["annotate", &joined, "--event", "+1s deploy", "--metadata", "run=7"]);
-    let mut files = vec![joined, filtered];
+    said(&["annotate", &a, "--event", "+1s deploy"]);
+    let mut files = vec![joined, filtered, a];
     for (number, file) in published().iter().enumerate() {
         let out = path(&folder, &format!("published{number}.parquet"));
         said(&["filter", file, "-o", &out]);
         said(&["annotate", &out, "--metadata", "run=7"]);
         files.push(out);
+        // As others wrote it, with page indexes and dictionaries, but for the footer.
+        let annotated = path(&folder, &format!("annotated{number}.parquet"));
+        said(&["annotate", file, "-o", &annotated, "--metadata", "run=7"]);
+        files.push(annotated);
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recording_clients.py");
     let python = python();

@@ -187,7 +187,9 @@ impl Info {
 
 fn codecs(recording: &Recording) -> Vec<String> {
     let chunks = recording.row_groups().iter().flat_map(|group| group.columns());
-    let mut names: Vec<_> = chunks.map(|chunk| chunk.compression().to_string()).collect();
+    // Without the level, which the file does not know.
+    let name = |codec: String| codec.split('(').next().unwrap_or_default().to_string();
+    let mut names: Vec<_> = chunks.map(|chunk| name(chunk.compression().to_string())).collect();
     names.sort();
     names.dedup();
     names
