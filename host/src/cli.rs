@@ -51,6 +51,16 @@ pub enum Command {
     Status(Status),
     /// Record an agent, or a Prometheus exporter, into a Parquet file
     Record(Record),
+    /// Serve an agent's metrics to Prometheus
+    #[command(after_help = "Examples:
+  rezolus exporter /etc/rezolus/config.toml    [exporter] says which agent, what, and in which form
+  curl -s localhost:4242/metrics
+
+The agent can do the same itself: [exporter] enabled = true. `docs/exporter.md` describes all keys.")]
+    Exporter {
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
     /// Keep the last minutes of an agent on disk, to be saved after an incident
     #[command(after_help = "Examples:
   rezolus hindsight /etc/rezolus/config.toml           [hindsight] says what, how long, and where
@@ -153,6 +163,8 @@ pub enum Recording {
         #[arg(long)]
         force: bool,
     },
+    #[command(flatten)]
+    Tool(rezolus_modes::recording::Command),
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Config {
     pub agent: Agent,
     pub log: Log,
+    pub exporter: rezolus_modes::exporter::Config,
     pub hindsight: rezolus_modes::hindsight::Config,
     pub plugins: BTreeMap<String, Plugin>,
 }

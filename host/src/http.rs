@@ -212,7 +212,8 @@ async fn descriptions() -> Response {
     as_json(&all_descriptions())
 }
 
-fn all_descriptions() -> BTreeMap<String, String> {
+/// What the metrics mean, by name.
+pub fn all_descriptions() -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for metric in metriken::metrics().iter() {
         if metric.metadata().get("sampler").is_some() {

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Some(Command::Status(options)) => report::run(&options),
         Some(Command::Record(options)) => record::record(options),
+        Some(Command::Exporter { config }) => modes::run_exporter(&config),
         Some(Command::Hindsight { config }) => modes::run_hindsight(&config),
         Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rezolus_modes::SnapshotSource;
+use rezolus_modes::exporter::{self, Descriptions, Sending, Started};
 use rezolus_modes::hindsight::{self, Hindsight, Sampled, Span};
 use rezolus_modes::log::columns::Source;
 use rezolus_modes::source::Endpoint;
@@ -18,10 +20,14 @@ use crate::agent::{Signals, start_log};
 use crate::config::Config;
 use crate::http::{self, Agent};
 
+/// An agent has to answer within this.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The modes that run in this process.
 #[derive(Default)]
 pub struct Modes {
     hindsight: Option<Arc<Hindsight>>,
+    sending: Option<Sending>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -42,9 +48,29 @@ impl Modes {
         for server in self.servers {
             let _ = server.await;
         }
+        if let Some(sending) = self.sending {
+            sending.stopped().await;
+        }
         if let Some(hindsight) = self.hindsight {
             let _ = tokio::task::spawn_blocking(move || hindsight.stop()).await;
         }
+    }
+
+    async fn exporter(
+        &mut self,
+        config: &exporter::Config,
+        source: Arc<dyn SnapshotSource>,
+        descriptions: Descriptions,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<()> {
+        let listener = listen(config.listen, "exporter").await?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let Started { router, sending } =
+            exporter::start(config.clone(), source, descriptions, stop.clone())?;
+        tracing::info!("exporter: serving on http://{address}/metrics");
+        self.servers.push(tokio::spawn(http::serve(listener, router, stop.clone())));
+        self.sending = sending;
+        Ok(())
     }
 
     async fn hindsight(
@@ -79,6 +105,10 @@ async fn listen(address: SocketAddr, section: &str) -> Result<TcpListener> {
 /// What keeps one of them from starting.
 pub async fn start(config: &Config, agent: &Arc<Agent>, stop: &watch::Receiver<bool>) -> Result<Modes> {
     let mut modes = Modes::default();
+    if config.exporter.enabled {
+        let source = Arc::new(agent.source.clone());
+        modes.exporter(&config.exporter, source, Arc::new(http::all_descriptions), stop).await?;
+    }
     if config.hindsight.enabled {
         let sampled = Sampled {
             snapshots: Arc::new(agent.source.clone()),
@@ -109,6 +139,30 @@ pub fn run_hindsight(path: &Path) -> Result<ExitCode> {
         let mut modes = Modes::default();
         modes.hindsight(&config.hindsight, sampled, &stopped).await?;
         signals.wait_for_end(|| modes.hangup()).await;
+        let _ = stop.send(true);
+        modes.end().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `rezolus exporter`: in a process of its own, from an agent somewhere.
+///
+/// # Errors
+///
+/// What is wrong with the configuration, or keeps it from starting.
+pub fn run_exporter(path: &Path) -> Result<ExitCode> {
+    let config = Config::read(path)?;
+    let _set_level = start_log(&config)?;
+    block_on(async {
+        let endpoint = Endpoint::new(&config.exporter.source, TIMEOUT).context("[exporter] source")?;
+        let endpoint = Arc::new(endpoint);
+        let describing = endpoint.clone();
+        let descriptions: Descriptions = Arc::new(move || describing.descriptions().unwrap_or_default());
+        let (stop, stopped) = watch::channel(false);
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        let mut modes = Modes::default();
+        modes.exporter(&config.exporter, endpoint, descriptions, &stopped).await?;
+        signals.wait_for_end(|| {}).await;
         let _ = stop.send(true);
         modes.end().await;
         Ok(ExitCode::SUCCESS)

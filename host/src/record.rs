@@ -44,6 +44,10 @@ pub fn record(options: Record) -> Result<ExitCode> {
 pub fn recording(command: Recording) -> Result<ExitCode> {
     match command {
         Recording::Recover { log, output, force } => recover(&log, output, force),
+        Recording::Tool(tool) => match tool.run(&mut std::io::stdout().lock())? {
+            true => Ok(ExitCode::SUCCESS),
+            false => Ok(ExitCode::FAILURE),
+        },
     }
 }
 

@@ -10,6 +10,7 @@ pub mod exporter;
 pub mod hindsight;
 pub mod log;
 pub mod recorder;
+pub mod recording;
 pub mod signals;
 pub mod snapshot;
 pub mod source;

@@ -224,3 +224,10 @@ fn url<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
         }
     }
 }
+
+/// By what they say: compiled patterns cannot be compared.
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use metriken_exposition::MetricDesc;
-use regex_lite::Regex;
+use regex::Regex;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::snapshot::metric_name;
