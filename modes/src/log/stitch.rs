@@ -1,13 +1,15 @@
 //! Many segments made into one recording: encoded pages are copied as they are.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
@@ -57,7 +59,9 @@ pub fn stitch(
     let (mut union, rows) = unite(segments)?;
     let descriptions: Vec<&Description> = union.iter().map(|column| &column.description).collect();
     let (schema, properties) = layout(&descriptions, metadata)?;
-    let mut file = SerializedFileWriter::new(out, schema, properties)?;
+    let checksum = Arc::new(Mutex::new(crc32fast::Hasher::new()));
+    let mut file =
+        SerializedFileWriter::new(Checked { out, checksum: checksum.clone() }, schema, properties)?;
     let mut fillers = Fillers::default();
     let mut at = 0;
     while at < rows.len() {
@@ -85,8 +89,32 @@ pub fn stitch(
         }
         group.close()?;
     }
+    file.flush()?;
+    let checksum = checksum.lock().clone().finalize();
+    file.append_key_value_metadata(KeyValue::new(CHECKSUM_KEY.into(), format!("{checksum:08x}")));
     file.close()?;
     Ok(rows.iter().sum())
+}
+
+/// Where a recording has the CRC-32 of all that stands before its footer.
+const CHECKSUM_KEY: &str = "rezolus.crc32";
+
+/// Adds up what goes through.
+struct Checked<W> {
+    out: W,
+    checksum: Arc<Mutex<crc32fast::Hasher>>,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.checksum.lock().update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn general(why: String) -> ParquetError {
