@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 PLUGINS := blockio cpu memory network scheduler syscall tcp
 
-.PHONY: help build demo test check bench kernels install clean
+.PHONY: help build demo test check bench fuzz kernels install clean
 
 help:
 	@echo "make demo     build, run the agent for a moment, show what it measured"
@@ -13,6 +13,7 @@ help:
 	@echo "make test     everything that must pass, against this machine's kernel (as root)"
 	@echo "make check    formatting and lints"
 	@echo "make bench    what measuring costs; writes docs/cost.md"
+	@echo "make fuzz     damaged input to everything that decodes, for a minute each (SECONDS=60)"
 	@echo "make kernels  the agent on Debian's 6.1 and 6.12 kernels, in qemu"
 	@echo "make install  into DESTDIR, where a package would put it"
 
@@ -43,6 +44,10 @@ check:
 bench: build
 	@.ci/install bench
 	host/benches/cost --write docs/cost.md
+
+SECONDS ?= 60
+fuzz:
+	REZOLUS_FUZZ_SECONDS=$(SECONDS) cargo test --package rezolus-modes --test fuzz
 
 kernels: build
 	@.ci/install test
