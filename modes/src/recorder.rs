@@ -111,6 +111,8 @@ pub fn run(options: &Options) -> Result<i32> {
         sources: sources.clone(),
         metadata: static_metadata,
     };
+    // Not before: as long as nothing answers, what is there is all there is.
+    start_over(&folder)?;
     let (log, _) = Log::open(&folder, header).map_err(anyhow::Error::msg)?;
     let mut recorder = Recorder::start(options, log, &endpoints, &sources, sender)?;
     let outcome = recorder.run(&events);
@@ -134,9 +136,18 @@ fn prepare(options: &Options, folder: &Path) -> Result<()> {
                 folder.display()
             );
         }
-        fs::remove_dir_all(folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
     }
     Ok(())
+}
+
+/// Removes the log of an interrupted recording.
+fn start_over(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
@@ -359,12 +370,14 @@ impl Recorder {
         match self.log.append(timestamp, parts) {
             Ok(()) => {
                 self.taken += 1;
-                self.disk = None;
+                if self.disk.take().is_some() {
+                    self.progress.say("ticks are kept again");
+                }
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.log.folder().display());
                 if self.disk.as_ref() != Some(&reason) {
-                    tracing::warn!("a tick cannot be kept: {reason}");
+                    self.progress.say(&format!("ticks cannot be kept: {reason}; trying on"));
                 }
                 self.miss(point, point, 1, &reason);
                 self.disk = Some(reason);
@@ -381,7 +394,7 @@ impl Recorder {
             ..Note::default()
         };
         if let Err(error) = self.log.note(note) {
-            tracing::warn!("{}: {error}", self.log.folder().display());
+            self.progress.say(&format!("an event cannot be kept: {}: {error}", self.log.folder().display()));
         }
     }
 
@@ -476,7 +489,10 @@ impl Recorder {
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
-        self.log.finish().map_err(anyhow::Error::msg).with_context(left)?;
+        // Ticks that did not become a segment, for want of room perhaps, are read as they are.
+        if let Err(why) = self.log.finish() {
+            tracing::debug!("{why}");
+        }
         let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);
