@@ -127,15 +127,13 @@ fn prepare(options: &Options, folder: &Path) -> Result<()> {
     if options.output.exists() && !options.force {
         bail!("{output}: this file exists: choose another name, or replace it with --force");
     }
-    if folder.exists() {
-        if !options.force {
-            bail!(
-                "{}: a recording to {output} was interrupted: rescue it with `rezolus recording recover {}`, \
-                 or start over with --force",
-                folder.display(),
-                folder.display()
-            );
-        }
+    if folder.exists() && !options.force {
+        bail!(
+            "{}: a recording to {output} was interrupted: rescue it with `rezolus recording recover {}`, \
+             or start over with --force",
+            folder.display(),
+            folder.display()
+        );
     }
     Ok(())
 }
@@ -373,6 +371,9 @@ impl Recorder {
                 if self.disk.take().is_some() {
                     self.progress.say("ticks are kept again");
                 }
+                if let Some(why) = self.log.trouble() {
+                    self.progress.say(&format!("ticks stay as they are, unpacked: {why}"));
+                }
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.log.folder().display());
@@ -490,9 +491,7 @@ impl Recorder {
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
         // Ticks that did not become a segment, for want of room perhaps, are read as they are.
-        if let Err(why) = self.log.finish() {
-            tracing::debug!("{why}");
-        }
+        let _ = self.log.finish();
         let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);
