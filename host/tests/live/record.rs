@@ -290,22 +290,28 @@ fn log_of(output: &Path) -> PathBuf {
 fn ticks_of(log: &Path) -> (usize, u64, usize) {
     let (mut count, mut time, mut left) = (0, 0, 0);
     for entry in fs::read_dir(log).into_iter().flatten().flatten() {
-        if entry.path().extension().is_none_or(|extension| extension != "ticks") {
-            continue;
+        if entry.path().extension().is_some_and(|extension| extension == "ticks") {
+            let (more, last, rest) = ticks_in(&entry.path());
+            (count, time, left) = (count + more, time.max(last), left + rest);
         }
-        let bytes = fs::read(entry.path()).unwrap_or_default();
-        let mut rest = bytes.get(8..).unwrap_or_default();
-        while let Some((length, after)) = rest.split_first_chunk::<4>() {
-            let Some(body) = after.get(4..4 + u32::from_le_bytes(*length) as usize) else { break };
-            if body[0] == b'T' {
-                count += 1;
-                time = u64::from_le_bytes(body[1..9].try_into().unwrap());
-            }
-            rest = &rest[8 + body.len()..];
-        }
-        left += rest.len();
     }
     (count, time, left)
+}
+
+/// The same of one file.
+fn ticks_in(path: &Path) -> (usize, u64, usize) {
+    let (mut count, mut time) = (0, 0);
+    let bytes = fs::read(path).unwrap_or_default();
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let Some(body) = after.get(4..4 + u32::from_le_bytes(*length) as usize) else { break };
+        if body[0] == b'T' {
+            count += 1;
+            time = u64::from_le_bytes(body[1..9].try_into().unwrap());
+        }
+        rest = &rest[8 + body.len()..];
+    }
+    (count, time, rest.len())
 }
 
 #[test]
@@ -341,6 +347,32 @@ fn root_killed_anywhere_it_loses_a_tick_at_most() {
         // Generous: both of us may have had to wait for a processor.
         let lost = killed.saturating_sub(last) / MILLISECOND;
         assert!(lost < 300, "run {run}: the last tick is {lost} ms old");
+    }
+}
+
+#[test]
+fn root_killed_while_a_segment_is_made_it_loses_none() {
+    const SEGMENT: usize = 1024;
+    let agent = Agent::start(&["memory"]);
+    for run in 0..6u64 {
+        let folder = folder();
+        let output = folder.path().join("out.parquet");
+        let log = log_of(&output);
+        let mut child = start(&["record", agent.url(), text(&output), "-i", "1ms"]);
+        let next = log.join("00000002.ticks");
+        wait_until("a second file", || next.exists());
+        // From before it is written to after it has its name.
+        thread::sleep(Duration::from_millis(run * 80));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let there = names(&log);
+        let (whole, _, left) = ticks_in(&next);
+        let (code, said) = rezolus(&["recording", "recover", text(&log)]);
+        assert_eq!(code, 0, "{there:?}: {said}");
+        assert_eq!(said.is_empty(), left == 0, "{there:?}: {left} bytes left over: {said}");
+        let times = Recorded::open(&output).times();
+        assert_eq!(times.len(), SEGMENT + whole, "run {run}: {there:?}");
+        assert!(times.is_sorted_by(|a, b| a < b), "run {run}: {there:?}");
     }
 }
 
