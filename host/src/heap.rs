@@ -28,14 +28,17 @@ pub fn trim() {
     }
 }
 
-/// The addresses of a line of `/proc/PID/maps` that is code from a file.
+/// The addresses of a line of `/proc/PID/maps` that is code or constants from a
+/// file: nothing that the loader relocates, which begins later in the file and
+/// would be lost.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn code(line: &str) -> Option<(usize, usize)> {
     let mut columns = line.split_ascii_whitespace();
     let (start, end) = columns.next()?.split_once('-')?;
-    let permissions = columns.next()?;
-    let path = columns.nth(3)?;
-    if permissions != "r-xp" || !path.starts_with('/') {
+    let (permissions, offset) = (columns.next()?, columns.next()?);
+    let path = columns.nth(2)?;
+    let constant = permissions == "r-xp" || (permissions == "r--p" && offset == "00000000");
+    if !constant || !path.starts_with('/') {
         return None;
     }
     Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))

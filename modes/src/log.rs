@@ -12,7 +12,7 @@ pub mod segment;
 pub mod stitch;
 pub mod ticks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
@@ -175,7 +175,7 @@ impl Log {
         if self.writer.take().is_none() {
             return;
         }
-        let next = self.columns.next();
+        let next = self.columns.successor();
         let columns = std::mem::replace(&mut self.columns, next);
         let job = Job {
             number: self.number,
@@ -288,9 +288,13 @@ fn seal_leftovers(folder: &Path) -> Result<Vec<String>, String> {
     }
     let sealed = files(folder, "parquet").map_err(fail)?;
     for (number, path) in files(folder, "ticks").map_err(fail)? {
-        if sealed.get(&number).is_some_and(|sealed| open_segment(sealed).is_ok()) {
-            let _ = fs::remove_file(&path);
-            continue;
+        if let Some(sealed) = sealed.get(&number) {
+            if open_segment(sealed).is_ok() {
+                let _ = fs::remove_file(&path);
+                continue;
+            }
+            // A number has one segment; there is about to be a better one.
+            let _ = fs::rename(sealed, sealed.with_extension("damaged"));
         }
         match ticks::read(&path) {
             Ok(found) => {
@@ -425,19 +429,20 @@ impl Contents {
         if open.is_empty() && sealed.is_empty() {
             return Err(format!("{}: this folder is not a log", folder.display()));
         }
-        let mut loose: BTreeMap<_, _> =
-            loose.into_iter().filter(|(number, _)| !sealed.contains_key(number)).collect();
-        let numbers: std::collections::BTreeSet<u64> = sealed.keys().chain(loose.keys()).copied().collect();
+        let mut loose: BTreeMap<_, _> = loose.into_iter().collect();
+        let numbers: BTreeSet<u64> = sealed.keys().chain(loose.keys()).copied().collect();
         for number in numbers {
             if let Some(path) = sealed.remove(&number) {
-                if let Err(why) = contents.add_segment(&path, &range) {
-                    contents.damage.push(format!("{}: {why}", path.display()));
+                match contents.add_segment(&path, &range) {
+                    Ok(()) => continue,
+                    Err(why) => contents.damage.push(format!("{}: {why}", path.display())),
                 }
-            } else if let Some(found) = loose.remove(&number) {
-                match found {
-                    Ok(found) => contents.add_ticks(found, &range)?,
-                    Err(why) => contents.damage.push(why),
-                }
+            }
+            // Nothing sealed, or nothing that is any good.
+            match loose.remove(&number) {
+                Some(Ok(found)) => contents.add_ticks(&open[&number], found, &range)?,
+                Some(Err(why)) => contents.damage.push(why),
+                None => {}
             }
         }
         Ok(contents)
@@ -464,11 +469,16 @@ impl Contents {
         self.add_columns(&columns)
     }
 
-    fn add_ticks(&mut self, found: ticks::Contents, range: &RangeInclusive<u64>) -> Result<(), String> {
+    fn add_ticks(
+        &mut self,
+        path: &Path,
+        found: ticks::Contents,
+        range: &RangeInclusive<u64>,
+    ) -> Result<(), String> {
         self.header = found.header;
         self.add_notes(found.notes, range);
         if let Some(damage) = found.damage {
-            self.damage.push(damage);
+            self.damage.push(format!("{}: {damage}", path.display()));
         }
         let Some((first, last)) = found.columns.range() else { return Ok(()) };
         if range.contains(&first) && range.contains(&last) {

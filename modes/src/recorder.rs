@@ -111,6 +111,8 @@ pub fn run(options: &Options) -> Result<i32> {
         sources: sources.clone(),
         metadata: static_metadata,
     };
+    // Not before: as long as nothing answers, what is there is all there is.
+    start_over(&folder)?;
     let (log, _) = Log::open(&folder, header).map_err(anyhow::Error::msg)?;
     let mut recorder = Recorder::start(options, log, &endpoints, &sources, sender)?;
     let outcome = recorder.run(&events);
@@ -125,18 +127,25 @@ fn prepare(options: &Options, folder: &Path) -> Result<()> {
     if options.output.exists() && !options.force {
         bail!("{output}: this file exists: choose another name, or replace it with --force");
     }
-    if folder.exists() {
-        if !options.force {
-            bail!(
-                "{}: a recording to {output} was interrupted: rescue it with `rezolus recording recover {}`, \
-                 or start over with --force",
-                folder.display(),
-                folder.display()
-            );
-        }
-        fs::remove_dir_all(folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
+    if folder.exists() && !options.force {
+        bail!(
+            "{}: a recording to {output} was interrupted: rescue it with `rezolus recording recover {}`, \
+             or start over with --force",
+            folder.display(),
+            folder.display()
+        );
     }
     Ok(())
+}
+
+/// Removes the log of an interrupted recording.
+fn start_over(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
@@ -361,12 +370,17 @@ impl Recorder {
         match self.log.append(timestamp, parts) {
             Ok(()) => {
                 self.taken += 1;
-                self.disk = None;
+                if self.disk.take().is_some() {
+                    self.progress.say("ticks are kept again");
+                }
+                if let Some(why) = self.log.trouble() {
+                    self.progress.say(&format!("ticks stay as they are, unpacked: {why}"));
+                }
             }
             Err(error) => {
                 let reason = format!("{}: {error}", self.log.folder().display());
                 if self.disk.as_ref() != Some(&reason) {
-                    tracing::warn!("a tick cannot be kept: {reason}");
+                    self.progress.say(&format!("ticks cannot be kept: {reason}; trying on"));
                 }
                 self.miss(point, point, 1, &reason);
                 self.disk = Some(reason);
@@ -383,7 +397,7 @@ impl Recorder {
             ..Note::default()
         };
         if let Err(error) = self.log.note(note) {
-            tracing::warn!("{}: {error}", self.log.folder().display());
+            self.progress.say(&format!("an event cannot be kept: {}: {error}", self.log.folder().display()));
         }
     }
 
@@ -478,7 +492,8 @@ impl Recorder {
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
-        self.log.finish().map_err(anyhow::Error::msg).with_context(left)?;
+        // Ticks that did not become a segment, for want of room perhaps, are read as they are.
+        let _ = self.log.finish();
         let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);

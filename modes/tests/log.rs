@@ -11,6 +11,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use rezolus_modes::log::columns::Source;
 use rezolus_modes::log::{Contents, Header, Log, Note, ticks};
 use rezolus_modes::snapshot::{Group, GroupSchema, LINE, Line, MetricDesc, Numbers, Shape, Snapshot};
@@ -107,7 +109,7 @@ fn what_goes_in_comes_out() {
     let folder = tempfile::tempdir().unwrap();
     let (mut log, said) = Log::open(folder.path(), header()).unwrap();
     assert!(said.is_empty());
-    let taken = |at: u64| at % 11 != 0;
+    let taken = |at: u64| !at.is_multiple_of(11);
     // The histogram comes late and has a hole.
     let timed = |at: u64| taken(at) && at > 100 && !(1500..2200).contains(&at);
     for at in 1..=2500u64 {
@@ -217,5 +219,157 @@ fn flipped_bits_are_found() {
         let contents = all(folder.path());
         assert_eq!(contents.rows, 0);
         assert!(contents.damage[0].contains("damaged"), "byte {at}");
+    }
+}
+
+/// A log with a tick per second that nobody finished.
+fn unfinished(folder: &Path, from: u64, ticks: u64) {
+    let (mut log, _) = Log::open(folder, header()).unwrap();
+    for at in from..from + ticks {
+        log.append(at * SECOND, &[Some(snapshot(at, 2, true))]).unwrap();
+    }
+    log.note(Note { timestamp: from * SECOND, description: "here".into(), ..Note::default() }).unwrap();
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn killed_while_sealing_nothing_is_there_twice_or_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    unfinished(folder.path(), 1, 20);
+    let ticks = folder.path().join("00000001.ticks");
+    let bytes = fs::read(&ticks).unwrap();
+    // Between renaming the segment and deleting the ticks.
+    drop(Log::open(folder.path(), header()).unwrap());
+    let sealed = names(folder.path());
+    assert_eq!(sealed.len(), 1);
+    fs::write(&ticks, &bytes).unwrap();
+    let expected = recorded(&all(folder.path()));
+    assert_eq!((expected.0.len(), all(folder.path()).notes.len()), (20, 1));
+    let (_, said) = Log::open(folder.path(), header()).unwrap();
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(names(folder.path()), sealed);
+
+    // While writing it.
+    let segment = folder.path().join(&sealed[0]);
+    let new = segment.with_extension("new");
+    fs::write(&ticks, &bytes).unwrap();
+    fs::rename(&segment, &new).unwrap();
+    let contents = all(folder.path());
+    assert!(recorded(&contents) == expected && contents.damage.is_empty());
+    let (_, said) = Log::open(folder.path(), header()).unwrap();
+    assert!(said[0].contains("20 ticks recovered"), "{said:?}");
+    assert!(!new.exists() && !ticks.exists());
+    assert!(recorded(&all(folder.path())) == expected);
+
+    // A disk that kept the name of the segment but not its bytes.
+    fs::write(&ticks, &bytes).unwrap();
+    let good = fs::read(&segment).unwrap();
+    fs::write(&segment, vec![0; good.len()]).unwrap();
+    let contents = all(folder.path());
+    assert!(contents.damage[0].contains(&sealed[0]), "{:?}", contents.damage);
+    assert!(recorded(&contents) == expected);
+    drop(Log::open(folder.path(), header()).unwrap());
+    let damaged = segment.with_extension("damaged");
+    assert_eq!(names(folder.path()), [damaged.file_name().unwrap().to_str().unwrap(), &sealed[0]]);
+    assert!(recorded(&all(folder.path())) == expected);
+}
+
+#[test]
+fn ticks_that_cannot_be_sealed_are_read_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Log::open(folder.path(), header()).unwrap();
+    // One segment's worth, and a few more.
+    for at in 1..=1030u64 {
+        log.append(at * SECOND, &[Some(snapshot(at, 1, false))]).unwrap();
+    }
+    // Whatever the sealing thread is at, each tick is there once.
+    let mut looks = 0;
+    while log.parts().iter().map(|part| part.rows).sum::<usize>() < 1030 {
+        assert_eq!(recorded(&all(folder.path())).0.len(), 1030);
+        looks += 1;
+        assert!(looks < 10_000, "it is never sealed: {:?}", log.trouble());
+    }
+    // No folder to write to: what is sealed at the end fails, and is said.
+    let moved = folder.path().with_extension("moved");
+    fs::rename(folder.path(), &moved).unwrap();
+    assert!(log.finish().is_err());
+    let contents = all(&moved);
+    assert_eq!(recorded(&contents).0, (1..=1030).map(|at| at * SECOND as i64).collect::<Vec<_>>());
+    fs::rename(&moved, folder.path()).unwrap();
+}
+
+#[test]
+fn every_error_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let why = Contents::read(folder.path(), 0..=u64::MAX).err().unwrap();
+    assert!(why.contains("not a log"), "{why}");
+    let why = Contents::read(&folder.path().join("none"), 0..=u64::MAX).err().unwrap();
+    assert!(why.contains("none: No such file"), "{why}");
+    unfinished(folder.path(), 1, 3);
+    let ticks = folder.path().join("00000001.ticks");
+    let whole = fs::read(&ticks).unwrap();
+    for (bytes, word) in [
+        (&b""[..], "not a file of ticks"),
+        (b"RZTICKS\x02", "not a file of ticks"),
+        (&whole[..8], "no header"),
+        (&whole[..20], "byte 8: it is cut off"),
+        (&whole[..whole.len() - 1], "it is cut off"),
+    ] {
+        fs::write(&ticks, bytes).unwrap();
+        let damage = all(folder.path()).damage;
+        assert_eq!(damage.len(), 1);
+        assert!(damage[0].contains("00000001.ticks: ") && damage[0].contains(word), "{damage:?}");
+    }
+    // Put aside, not thrown away, and not in the way.
+    fs::write(&ticks, "something else").unwrap();
+    let (mut log, said) = Log::open(folder.path(), header()).unwrap();
+    assert!(said[0].contains("nothing could be recovered"), "{said:?}");
+    assert_eq!(fs::read(folder.path().join("00000001.damaged")).unwrap(), b"something else");
+    log.append(9 * SECOND, &[Some(snapshot(9, 1, false))]).unwrap();
+    log.finish().unwrap();
+    assert_eq!(all(folder.path()).rows, 1);
+}
+
+/// A frame as `docs/formats/log.md` has it.
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let body = [&[kind], payload].concat();
+    let mut frame = (body.len() as u32).to_le_bytes().to_vec();
+    frame.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    frame.extend_from_slice(&body);
+    frame
+}
+
+proptest! {
+    /// Frames that are whole and hold anything; then anything at all.
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        frames in vec((prop_oneof![Just(b'T'), Just(b'N'), Just(b'H'), any::<u8>()], vec(any::<u8>(), 0..64)), 0..8),
+        rest in vec(any::<u8>(), 0..64),
+    ) {
+        let mut bytes = b"RZTICKS\x01".to_vec();
+        bytes.extend(frame(b'H', &serde_json::to_vec(&header()).unwrap()));
+        let (mut ticks, mut sound) = (0, true);
+        for (kind, payload) in &frames {
+            bytes.extend(frame(*kind, payload));
+            // Nothing from the source is the one tick that random bytes may be.
+            let empty = *kind == b'T' && payload.get(8..12) == Some(&[0; 4]);
+            sound &= empty;
+            ticks += usize::from(sound);
+        }
+        bytes.extend_from_slice(&rest);
+        let found = ticks::parse(&bytes).unwrap();
+        prop_assert_eq!(found.header, header());
+        prop_assert_eq!(found.columns.rows(), ticks);
+        prop_assert_eq!(found.damage.is_none(), sound && rest.is_empty());
+        let _ = ticks::parse(&bytes[8..]);
+        let _ = ticks::parse(&[b"RZTICKS\x01", &rest[..]].concat());
     }
 }

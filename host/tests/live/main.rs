@@ -16,6 +16,7 @@ mod lifecycle;
 mod memory;
 mod network;
 mod plugins;
+mod record;
 mod scheduler;
 mod syscall;
 mod tcp;

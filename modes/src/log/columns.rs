@@ -117,7 +117,7 @@ impl Columns {
     }
 
     /// For the rows after these.
-    pub fn next(&mut self) -> Self {
+    pub fn successor(&mut self) -> Self {
         let mut next = Self::new(&self.sources);
         next.previous = std::mem::take(&mut self.previous);
         for (identity, &at) in &self.known {

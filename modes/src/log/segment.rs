@@ -81,7 +81,11 @@ impl Segment {
     }
 
     /// A column's values, and its definition levels.
-    fn read(&self, leaf: usize) -> Result<(Vec<i64>, Vec<i16>), Why> {
+    ///
+    /// # Errors
+    ///
+    /// When its pages are damaged.
+    pub fn read(&self, leaf: usize) -> Result<(Vec<i64>, Vec<i16>), Why> {
         let rows = self.rows();
         let (mut values, mut levels) = (Vec::new(), Vec::new());
         if rows == 0 {

@@ -1,6 +1,7 @@
 //! Many segments made into one recording: encoded pages are copied as they are.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -79,9 +80,9 @@ pub fn stitch(
         }
         let columns = file.schema_descr().columns().to_vec();
         let mut group = file.next_row_group()?;
-        for leaf in 0..2 {
+        for (leaf, descriptor) in columns.iter().enumerate().take(2) {
             let chunks: Result<Vec<_>> = opened.iter().map(|segment| copied(segment, leaf)).collect();
-            append(&mut group, &columns[leaf], chunks?, length)?;
+            append(&mut group, descriptor, chunks?, length)?;
         }
         for (column, descriptor) in union.iter_mut().zip(&columns[2..]) {
             let chunks = column.chunks(&opened, &mut fillers)?;
@@ -229,10 +230,10 @@ impl Fillers {
             Kind::Histogram { .. } => encode(description, cell, rows)?,
             kind => {
                 let key = (kind == Kind::Gauge, rows);
-                if !self.empty.contains_key(&key) {
-                    self.empty.insert(key, encode(description, None, rows)?);
+                match self.empty.entry(key) {
+                    Entry::Occupied(file) => file.get().clone(),
+                    Entry::Vacant(place) => place.insert(encode(description, None, rows)?).clone(),
                 }
-                self.empty[&key].clone()
             }
         };
         copied(&Segment::open(file).map_err(general)?, 2)

@@ -20,17 +20,7 @@ const AT_END: [&str; 2] = ["/samplers", "/status"];
 
 /// The sources, and what is known of them when recording begins.
 pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>, Vec<(String, String)>) {
-    let mut names: Vec<String> = endpoints.iter().map(|endpoint| source_name(endpoint)).collect();
-    for at in 0..names.len() {
-        if names.iter().filter(|name| **name == names[at]).count() > 1 {
-            names[at] = endpoints[at].label().to_string();
-        }
-    }
-    for at in 1..names.len() {
-        if names[..at].contains(&names[at]) {
-            names[at] = format!("{}-{at}", names[at]);
-        }
-    }
+    let names = unique_names(endpoints);
     let sources: Vec<Source> = names
         .iter()
         .zip(endpoints)
@@ -84,6 +74,21 @@ pub fn described(source: &Source, describe: &dyn Describe) -> BTreeMap<String, S
         }
     }
     more
+}
+
+/// What each is called; by its address where several would be called the same.
+fn unique_names(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
+    let plain: Vec<String> = endpoints.iter().map(|endpoint| source_name(endpoint)).collect();
+    let mut names = Vec::with_capacity(plain.len());
+    for (at, (name, endpoint)) in plain.iter().zip(endpoints).enumerate() {
+        let shared = plain.iter().filter(|other| *other == name).count() > 1;
+        let mut name = if shared { endpoint.label().to_string() } else { name.clone() };
+        if names.contains(&name) {
+            name = format!("{name}-{at}");
+        }
+        names.push(name);
+    }
+    names
 }
 
 /// What is known only when recording ends.
