@@ -10,6 +10,7 @@ mod cli;
 mod cpu;
 mod faults;
 mod fixture;
+mod hindsight;
 mod http;
 mod identity;
 mod lifecycle;
