@@ -7,6 +7,9 @@
 mod http;
 mod range;
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -127,10 +130,14 @@ pub struct Hindsight {
     dumping: RwLock<()>,
     ticks: AtomicU64,
     missed: AtomicU64,
+    /// Missed since the last tick.
+    gap: AtomicU64,
     stop: AtomicBool,
     /// Why the last tick is not in the buffer.
     trouble: Mutex<Option<String>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The folder is ours while this is open.
+    _lock: File,
 }
 
 /// `GET /status`
@@ -153,6 +160,11 @@ pub struct Status {
     pub ticks_missed: u64,
     pub trouble: Option<String>,
 }
+
+/// There is nothing in a span that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("there are no ticks in this time")]
+pub struct NoTicks;
 
 /// `POST /dump/file`
 #[derive(Debug, Serialize)]
@@ -182,6 +194,7 @@ impl Hindsight {
             sources: vec![sampled.source.clone()],
             metadata: Vec::new(),
         };
+        let lock = own(&config.folder).context("[hindsight] folder")?;
         let opened = Log::open(&config.folder, header).map_err(anyhow::Error::msg);
         let (mut log, said) = opened.context("[hindsight] folder")?;
         said.iter().for_each(|said| tracing::info!("hindsight: {said}"));
@@ -192,8 +205,9 @@ impl Hindsight {
             let gone = now.saturating_sub(last) as f64 / 1e9;
             let description = format!("hindsight was started again after {gone:.0} s");
             let kind = Some("gap".to_string());
-            log.note(Note { timestamp: now, description, kind, ..Note::default() })
-                .with_context(|| config.folder.display().to_string())?;
+            if let Err(error) = log.note(Note { timestamp: now, description, kind, ..Note::default() }) {
+                tracing::warn!("hindsight: {}: {error}", config.folder.display());
+            }
         }
         let hindsight = Arc::new(Self {
             config,
@@ -202,9 +216,11 @@ impl Hindsight {
             dumping: RwLock::default(),
             ticks: AtomicU64::default(),
             missed: AtomicU64::default(),
+            gap: AtomicU64::default(),
             stop: AtomicBool::default(),
             trouble: Mutex::default(),
             thread: Mutex::default(),
+            _lock: lock,
         });
         let ours = hindsight.clone();
         let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample())?;
@@ -238,6 +254,7 @@ impl Hindsight {
             }
             let passed = grid.handle(point);
             self.missed.fetch_add(passed, Ordering::Relaxed);
+            self.gap.fetch_add(passed, Ordering::Relaxed);
             match self.sampled.snapshots.snapshot() {
                 Ok(snapshot) => {
                     let (timestamp, _) = timeline.stamp(nanos(snapshot.systemtime), Instant::now());
@@ -253,9 +270,21 @@ impl Hindsight {
         let mut log = self.log.lock();
         self.prune(&log, timestamp);
         let mut result = log.append(timestamp, &part);
-        // No room: the oldest makes some.
-        while result.is_err() && self.dumping.try_write().is_some_and(|_| log.drop_oldest()) {
+        // The oldest makes room.
+        while result.as_ref().is_err_and(no_room)
+            && self.dumping.try_write().is_some_and(|_| log.drop_oldest())
+        {
             result = log.append(timestamp, &part);
+        }
+        if result.as_ref().is_err_and(no_room) {
+            log.give_up_at_hand();
+        }
+        let count = if result.is_ok() { self.gap.swap(0, Ordering::Relaxed) } else { 0 };
+        if count > 0 {
+            let why = self.trouble.lock().clone().unwrap_or_else(|| "sampling was late".into());
+            let (description, kind) = (format!("{count} ticks are missing: {why}"), Some("gap".into()));
+            // The tick is what counts; without room for the note it goes unsaid.
+            let _ = log.note(Note { timestamp, description, kind, count: Some(count), ..Note::default() });
         }
         let background = log.trouble();
         drop(log);
@@ -273,6 +302,7 @@ impl Hindsight {
 
     fn miss(&self, why: String) {
         self.missed.fetch_add(1, Ordering::Relaxed);
+        self.gap.fetch_add(1, Ordering::Relaxed);
         let mut trouble = self.trouble.lock();
         if trouble.as_ref() != Some(&why) {
             tracing::warn!("hindsight: a tick is missing: {why}");
@@ -322,14 +352,15 @@ impl Hindsight {
     ///
     /// # Errors
     ///
-    /// When there is nothing in the span, or it cannot be written.
+    /// [`NoTicks`] when there is nothing in the span; else that it cannot be
+    /// written.
     pub fn dump(&self, span: &Span, path: &Path) -> Result<Dumped> {
         let _reading = self.dumping.read();
         let range = span.resolve(nanos(SystemTime::now()));
         let contents = Contents::read(&self.config.folder, range).map_err(anyhow::Error::msg)?;
         contents.damage.iter().for_each(|damage| tracing::warn!("hindsight: {damage}"));
         let Some((first, last)) = contents.range else {
-            bail!("there are no ticks in this time");
+            return Err(NoTicks.into());
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -368,6 +399,34 @@ impl Hindsight {
     fn folder(&self) -> &Path {
         &self.config.folder
     }
+}
+
+/// Makes a folder and sees to it that no other process fills it too. Deletes the
+/// dumps that one was writing when it was killed.
+fn own(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.with_context(|| path.display().to_string())?;
+    // SAFETY: the descriptor is open.
+    if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::WouldBlock {
+            bail!("{} is being filled by another process; give each its own", folder.display());
+        }
+        return Err(error).with_context(|| path.display().to_string());
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("dump-") && name.to_string_lossy().ends_with(".tmp") {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(lock)
+}
+
+fn no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn host_name() -> String {

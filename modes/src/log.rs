@@ -36,6 +36,8 @@ const MOST_TICKS: usize = 1024;
 const MOST_BYTES: usize = 6 << 20;
 /// and this old.
 const MOST_TIME: Duration = Duration::from_secs(300);
+/// What a file of ticks may at least have.
+const LEAST_FILE: u64 = 1 << 17;
 /// Where a segment keeps its ticks' header, and its notes.
 const HEADER_KEY: &str = "rezolus.log.header";
 const NOTES_KEY: &str = "rezolus.log.notes";
@@ -48,7 +50,8 @@ pub struct Part {
     pub range: Option<(u64, u64)>,
     pub rows: usize,
     pub bytes: u64,
-    sealed: bool,
+    /// Nothing writes it or makes a segment of it any more: it may be deleted.
+    done: bool,
 }
 
 /// A log that is written to.
@@ -87,8 +90,7 @@ impl Log {
     pub fn open(folder: &Path, header: Header) -> Result<(Self, Vec<String>), String> {
         let fail = |error: io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(fail)?;
-        let mut said = seal_leftovers(folder)?;
-        let mut parts = BTreeMap::new();
+        let (mut parts, mut said) = seal_leftovers(folder)?;
         for (number, path) in files(folder, "parquet").map_err(fail)? {
             match open_segment(&path).and_then(|segment| describe(number, &path, &segment)) {
                 Ok(part) => drop(parts.insert(number, part)),
@@ -156,7 +158,7 @@ impl Log {
     /// of ticks has so many bytes.
     pub fn limit_segments(&mut self, time: Duration, bytes: u64) {
         self.most_time = time.clamp(Duration::from_secs(1), MOST_TIME);
-        self.most_file = bytes.max(1 << 17);
+        self.most_file = bytes.max(LEAST_FILE);
     }
 
     /// Appends an event.
@@ -172,9 +174,9 @@ impl Log {
 
     /// Hands the ticks so far to the sealing thread, and goes on with a new file.
     fn roll(&mut self) {
-        if self.writer.take().is_none() {
-            return;
-        }
+        let Some(at_hand) = self.at_hand() else { return };
+        self.writer = None;
+        self.parts.lock().insert(self.number, at_hand);
         let next = self.columns.successor();
         let columns = std::mem::replace(&mut self.columns, next);
         let job = Job {
@@ -211,29 +213,39 @@ impl Log {
     /// What there is, oldest first; the ticks at hand are the last.
     pub fn parts(&self) -> Vec<Part> {
         let mut parts: Vec<Part> = self.parts.lock().values().cloned().collect();
-        if let Some(writer) = &self.writer {
-            parts.push(Part {
-                number: self.number,
-                range: self.columns.range(),
-                rows: self.columns.rows(),
-                bytes: writer.bytes,
-                sealed: false,
-            });
-        }
+        parts.extend(self.at_hand());
         parts
     }
 
-    /// Deletes the oldest segment. Returns whether there was one.
+    fn at_hand(&self) -> Option<Part> {
+        let bytes = self.writer.as_ref()?.bytes;
+        let (range, rows) = (self.columns.range(), self.columns.rows());
+        Some(Part { number: self.number, range, rows, bytes, done: false })
+    }
+
+    /// Deletes the oldest segment, or ticks that could not become one. Returns
+    /// whether there was one.
     pub fn drop_oldest(&self) -> bool {
         let mut parts = self.parts.lock();
-        let Some((&number, _)) = parts.iter().find(|(_, part)| part.sealed) else { return false };
+        let Some((&number, _)) = parts.iter().find(|(_, part)| part.done) else { return false };
         parts.remove(&number);
-        if let Ok(found) = files(&self.folder, "parquet")
-            && let Some(path) = found.get(&number)
-        {
-            let _ = fs::remove_file(path);
+        for extension in ["ticks", "parquet"] {
+            if let Ok(found) = files(&self.folder, extension)
+                && let Some(path) = found.get(&number)
+            {
+                let _ = fs::remove_file(path);
+            }
         }
         true
+    }
+
+    /// For a disk that is full of the ticks at hand: ends them, so that they can
+    /// be deleted, and has those to come end sooner.
+    pub fn give_up_at_hand(&mut self) {
+        if let Some(writer) = &self.writer {
+            self.most_file = self.most_file.min((writer.bytes / 4).max(LEAST_FILE));
+        }
+        self.roll();
     }
 
     pub fn folder(&self) -> &Path {
@@ -274,14 +286,15 @@ fn describe(number: u64, path: &Path, segment: &Segment) -> Result<Part, String>
     let timestamps = segment.timestamps()?;
     let range = timestamps.first().zip(timestamps.last()).map(|(first, last)| (*first as u64, *last as u64));
     let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    Ok(Part { number, range, rows: segment.rows(), bytes, sealed: true })
+    Ok(Part { number, range, rows: segment.rows(), bytes, done: true })
 }
 
-/// Makes segments of files of ticks that their writer left behind. Returns what
-/// was found, in words.
-fn seal_leftovers(folder: &Path) -> Result<Vec<String>, String> {
+/// Makes segments of files of ticks that their writer left behind. Returns those
+/// that there was no room for, which stay as they are, and what was found, in
+/// words.
+fn seal_leftovers(folder: &Path) -> Result<(BTreeMap<u64, Part>, Vec<String>), String> {
     let fail = |error: io::Error| format!("{}: {error}", folder.display());
-    let mut said = Vec::new();
+    let (mut parts, mut said) = (BTreeMap::new(), Vec::new());
     for path in files(folder, "new").map_err(fail)?.values() {
         // A segment that was being written; its ticks are still there.
         let _ = fs::remove_file(path);
@@ -304,7 +317,12 @@ fn seal_leftovers(folder: &Path) -> Result<Vec<String>, String> {
                 }
                 said.push(words);
                 let job = Job { number, columns: found.columns, header: found.header, notes: found.notes };
-                seal(folder, &job).map_err(|error| format!("{}: {error}", path.display()))?;
+                if let Err(error) = seal(folder, &job) {
+                    said.push(format!("{}: {error}; it stays as it is", path.display()));
+                    let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                    let (range, rows) = (job.columns.range(), job.columns.rows());
+                    parts.insert(number, Part { number, range, rows, bytes, done: true });
+                }
             }
             Err(why) => {
                 said.push(format!("{why}; nothing could be recovered from it"));
@@ -312,7 +330,7 @@ fn seal_leftovers(folder: &Path) -> Result<Vec<String>, String> {
             }
         }
     }
-    Ok(said)
+    Ok((parts, said))
 }
 
 fn start_sealer(
@@ -327,7 +345,10 @@ fn start_sealer(
             match seal(&folder, &job) {
                 Ok(part) => drop(parts.lock().insert(job.number, part)),
                 // The ticks stay where they are.
-                Err(error) => *trouble.lock() = Some(format!("{}: {error}", folder.display())),
+                Err(error) => {
+                    *trouble.lock() = Some(format!("{}: {error}", folder.display()));
+                    parts.lock().entry(job.number).and_modify(|part| part.done = true);
+                }
             }
         }
     };
@@ -351,7 +372,7 @@ fn seal(folder: &Path, job: &Job) -> io::Result<Part> {
     }
     let _ = fs::remove_file(folder.join(format!("{:08}.ticks", job.number)));
     let bytes = bytes.len() as u64;
-    Ok(Part { number: job.number, range: job.columns.range(), rows: job.columns.rows(), bytes, sealed: true })
+    Ok(Part { number: job.number, range: job.columns.range(), rows: job.columns.rows(), bytes, done: true })
 }
 
 /// Writes a file under another name, makes it durable, and gives it its own.

@@ -53,18 +53,26 @@ impl Agent {
             install(&built(name), &folder.path().join(format!("plugins/{name}.so")));
         }
         write_config(folder.path(), own, config);
-        let log = File::create(folder.path().join("log")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rezolus"))
-            .arg(folder.path().join("config.toml"))
-            .env("RUST_LOG", "info")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let url = wait_for_address(&mut child, &folder.path().join("log"));
+        let (child, url) = launch(&[], folder.path());
         Self { child, url, folder, own: own.to_string() }
+    }
+
+    /// Kills the agent as the kernel would, and starts it again in its folder.
+    pub fn kill_and_start(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.start_again();
+    }
+
+    /// Starts an agent that has ended again, in its folder.
+    pub fn start_again(&mut self) {
+        (self.child, self.url) = launch(&[], self.folder.path());
+    }
+
+    /// Where a mode inside the agent serves, as its log says.
+    pub fn mode(&self, name: &str) -> String {
+        let words = format!("{name}: serving on ");
+        wait_for(&words, &self.folder.path().join("log"), || None)
     }
 
     pub fn url(&self) -> &str {
@@ -243,27 +251,95 @@ fn text(value: &Value) -> String {
 }
 
 fn write_config(folder: &Path, own: &str, more: &str) {
-    let agent =
-        format!("[agent]\nlisten = \"127.0.0.1:0\"\nplugin_dir = \"{}/plugins\"\n{own}\n", folder.display());
+    let listen = if own.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
+    let agent = format!("[agent]\n{listen}plugin_dir = \"{}/plugins\"\n{own}\n", folder.display());
     let aside = folder.join("config.new");
     fs::write(&aside, format!("{agent}{more}\n")).unwrap();
     fs::rename(aside, folder.join("config.toml")).unwrap();
 }
 
-fn wait_for_address(child: &mut Child, log: &Path) -> String {
+/// A mode in a process of its own; ended when dropped.
+pub struct Mode {
+    child: Child,
+    pub url: String,
+    folder: TempDir,
+}
+
+impl Mode {
+    /// Starts `rezolus MODE` with a configuration, in which `{folder}` is a
+    /// folder of its own, and waits until it serves.
+    pub fn start(mode: &str, config: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("rezolus-live-").tempdir().unwrap();
+        let config = config.replace("{folder}", folder.path().to_str().unwrap());
+        fs::write(folder.path().join("config.toml"), config).unwrap();
+        let (child, url) = launch(&[mode], folder.path());
+        Self { child, url, folder }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Mode {
+    fn drop(&mut self) {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        // SAFETY: a signal to our own child, which has not been waited for.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !thread::panicking() {
+            panic!("it did not end within 5 s of SIGTERM\n{}", self.log());
+        }
+    }
+}
+
+/// Runs the binary with the configuration in a folder, logging there, and waits
+/// until it serves.
+fn launch(arguments: &[&str], folder: &Path) -> (Child, String) {
+    let log = folder.join("log");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rezolus"))
+        .args(arguments)
+        .arg(folder.join("config.toml"))
+        .env("RUST_LOG", "info")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let url = wait_for("serving on ", &log, || child.try_wait().unwrap());
+    (child, url)
+}
+
+/// The word of a log that follows others.
+fn wait_for(words: &str, log: &Path, mut ended: impl FnMut() -> Option<ExitStatus>) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let said = fs::read_to_string(log).unwrap();
-        if let Some(rest) = said.split("serving on ").nth(1)
+        if let Some(rest) = said.split(words).nth(1)
             && let Some(url) = rest.split_whitespace().next()
             && rest.contains('\n')
         {
             return url.to_string();
         }
-        if let Ok(Some(status)) = child.try_wait() {
-            panic!("the agent ended ({status}):\n{said}");
+        if let Some(status) = ended() {
+            panic!("it ended ({status}):\n{said}");
         }
-        assert!(Instant::now() < deadline, "the agent does not serve:\n{said}");
+        assert!(Instant::now() < deadline, "no \"{words}\":\n{said}");
         thread::sleep(Duration::from_millis(5));
     }
 }

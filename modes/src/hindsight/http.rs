@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Hindsight, Span};
+use super::{Hindsight, NoTicks, Span};
 
 /// `/status`, `/dump`, `/dump/file`.
 pub fn router(hindsight: Arc<Hindsight>) -> Router {
@@ -32,6 +32,7 @@ async fn banner() -> &'static str {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Parameters {
     last: Option<String>,
     start: Option<String>,
@@ -51,10 +52,14 @@ async fn status(State(hindsight): State<Arc<Hindsight>>) -> Response {
 /// Runs what blocks elsewhere.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> Result<T, String> {
+) -> Result<T, (StatusCode, String)> {
+    let fail = |error: anyhow::Error| match error.is::<NoTicks>() {
+        true => (StatusCode::NOT_FOUND, error.to_string()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")),
+    };
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(|error| format!("{error:#}")),
-        Err(error) => Err(error.to_string()),
+        Ok(result) => result.map_err(fail),
+        Err(error) => Err(fail(error.into())),
     }
 }
 
@@ -71,7 +76,7 @@ async fn dump(State(hindsight): State<Arc<Hindsight>>, Query(parameters): Query<
             ];
             (headers, body).into_response()
         }
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Err((code, why)) => (code, format!("{why}\n")).into_response(),
     }
 }
 
@@ -101,6 +106,6 @@ async fn dump_file(
     };
     match blocking(move || hindsight.dump_to_output(&span)).await {
         Ok(dumped) => Json(dumped).into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": why }))).into_response(),
+        Err((code, why)) => (code, Json(json!({ "error": why }))).into_response(),
     }
 }
