@@ -277,11 +277,19 @@ impl Recorder {
     fn tick(&mut self, point: u64) {
         self.complete();
         let passed = self.grid.handle(point);
-        self.points += passed + 1;
-        if passed > 0 {
+        // The end may lie among the points that are gone by.
+        let left = self.limit.map_or(u64::MAX, |limit| limit - self.points);
+        let missed = passed.min(left);
+        self.points += missed;
+        if missed > 0 {
             let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-            self.miss(point - passed * step, point - step, passed, "the recorder did not get to run");
+            let first = point - passed * step;
+            self.miss(first, first + (missed - 1) * step, missed, "the recorder did not get to run");
         }
+        if missed == left {
+            return;
+        }
+        self.points += 1;
         let mut asked = false;
         for watched in &mut self.watched {
             asked |= watched.worker.ask(point);
