@@ -44,6 +44,8 @@ check:
 bench: build
 	@.ci/install bench
 	host/benches/cost --write docs/cost.md
+	modes/benches/record --write docs/cost.md
+	cargo bench --package rezolus-modes --bench stitch
 
 SECONDS ?= 60
 fuzz:
