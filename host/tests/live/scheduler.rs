@@ -193,7 +193,7 @@ fn root_runqueue_wait_is_the_kernels() {
 /// starts and ends the counting.
 const RUNQLAT: &str = r#"
 tracepoint:syscalls:sys_enter_getpgid /args->pid == MARK/ { @on = 1 - @on; }
-tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @queued[args->pid] = nsecs; }
+tracepoint:sched:sched_waking, tracepoint:sched:sched_wakeup_new { @queued[args->pid] = nsecs; }
 tracepoint:sched:sched_switch {
 	if (args->prev_state == 0 || args->prev_state == 0x100) { @queued[args->prev_pid] = nsecs; }
 	$queued = @queued[args->next_pid];

@@ -3,8 +3,10 @@
  * Scheduling: how long tasks run, wait for a CPU, and are blocked; context
  * switches, wakeups and forks.
  *
- * Hooks: sched:sched_switch, sched:sched_wakeup, sched:sched_wakeup_new and
- * sched:sched_process_fork, by tp_btf or raw_tp.
+ * Hooks: sched:sched_switch, sched:sched_waking, sched:sched_wakeup_new and
+ * sched:sched_process_fork, by tp_btf or raw_tp. sched_waking fires once for
+ * each wakeup, on the CPU of the waker; sched_wakeup often on the CPU of the
+ * woken task, just out of idle, where everything is cold.
  *
  * The scheduler itself notes in task_struct::sched_info when a runnable task
  * was queued, which would save the program on wakeups. But that is in terms of
@@ -59,16 +61,32 @@ struct stint_row {
 TABLE(stints, struct stint_row);
 
 /*
- * What is known of a task that is not running. Of the tasks that share a row,
- * the last one to be switched away or woken owns it.
+ * What is known of a task that is not running, in two tables because it is
+ * written on two CPUs: the one it left, and the one that wakes it. Of the tasks
+ * that share a row the last one to write owns it.
  */
 struct away_row {
 	u32 pid;
 	enum kind kind; /* how it lost the CPU */
-	u64 since;	/* when it did; 0: not since it owns the row */
-	u64 queued;	/* when it was woken; 0: not yet */
+	u64 since;	/* when it did; 0: not known */
 };
 TABLE(away, struct away_row);
+
+struct woken_row {
+	u32 pid;
+	u32 unused;
+	u64 at; /* 0: not since it ran */
+};
+TABLE(woken, struct woken_row);
+
+/*
+ * Tasks that work together often have neighbouring pids. Their rows are 80
+ * bytes apart, so that two CPUs do not write to the same cache line.
+ */
+static __always_inline u32 row_of(u32 pid)
+{
+	return pid * 5 & pid_mask;
+}
 
 /* `btf` is a constant once inlined: pointers may be followed directly. */
 #define get(btf, task, field) ((btf) ? (task)->field : BPF_CORE_READ((task), field))
@@ -97,7 +115,7 @@ static __always_inline void leave(struct cpu_row *cpu, bool preempt, struct task
 	u32 state = btf ? task_state(prev) : task_state_untrusted(prev);
 	enum kind kind = !preempt && state ? KIND_VOLUNTARY : KIND_INVOLUNTARY;
 	struct cgroup_count_row *cgroup = cgroup_of(prev, btf);
-	struct away_row *row = row_at(away, pid & pid_mask);
+	struct away_row *row = row_at(away, row_of(pid));
 
 	add_own(&cpu->context_switch[kind], 1);
 	if (cgroup)
@@ -106,7 +124,6 @@ static __always_inline void leave(struct cpu_row *cpu, bool preempt, struct task
 		row->pid = pid;
 		row->kind = kind;
 		row->since = now;
-		row->queued = 0;
 	}
 }
 
@@ -115,26 +132,33 @@ static __always_inline void arrive(struct cpu_row *cpu, struct histogram_row *hi
 				   struct task_struct *next, u32 pid, u64 now, bool btf)
 {
 	struct cgroup_count_row *cgroup = cgroup_of(next, btf);
-	struct away_row *row = row_at(away, pid & pid_mask);
-	u64 wait, blocked = 0;
+	struct away_row *away_row = row_at(away, row_of(pid));
+	struct woken_row *woken_row = row_at(woken, row_of(pid));
+	u64 since, queued, wait, blocked = 0;
 
-	if (!row)
+	if (!away_row || !woken_row)
 		return;
-	if (row->pid != pid) {
-		/* Free rows are no loss: it has not run since the agent started. */
-		if (row->pid)
-			add_own(&cpu->discarded_samples, 1);
-		return;
-	}
-	if (row->since && row->kind == KIND_INVOLUNTARY) {
-		wait = elapsed(row->since, now);
+	since = away_row->pid == pid ? away_row->since : 0;
+	if (since && away_row->kind == KIND_INVOLUNTARY) {
+		wait = elapsed(since, now);
 	} else {
-		if (!row->queued)
+		queued = woken_row->pid == pid ? woken_row->at : 0;
+		if (!queued) {
+			/* Free rows are no loss: it has not run since the agent started. */
+			if ((away_row->pid && away_row->pid != pid) ||
+			    (woken_row->pid && woken_row->pid != pid))
+				add_own(&cpu->discarded_samples, 1);
 			return;
-		wait = elapsed(row->queued, now);
+		}
+		/*
+		 * It may be woken on its way out, by someone who then waits until
+		 * it is gone.
+		 */
+		wait = elapsed(queued > since ? queued : since, now);
+		woken_row->at = 0;
 		add_own(&cpu->wakeup, 1);
-		if (row->since) {
-			blocked = elapsed(row->since, row->queued);
+		if (since) {
+			blocked = elapsed(since, queued);
 			histogram_add(&histograms->offcpu, blocked);
 		}
 	}
@@ -176,26 +200,21 @@ static __always_inline int on_switch(bool preempt, struct task_struct *prev,
 }
 
 /*
- * A task becomes runnable. One that is new knows nothing of a row that its pid
- * may have left behind. The wakeup of a task that has not lost its CPU yet is
- * forgotten in leave().
+ * A task becomes runnable. Nothing is read that another CPU wrote. A new task
+ * knows nothing of a row that its pid may have left behind.
  */
 static __always_inline int on_wakeup(struct task_struct *task, bool new, bool btf)
 {
 	u32 pid = get(btf, task, pid);
-	struct away_row *row = row_at(away, pid & pid_mask);
+	struct woken_row *row = row_at(woken, row_of(pid));
+	struct away_row *old = new ? row_at(away, row_of(pid)) : NULL;
 
 	if (!enabled_scheduler_runqueue || !row)
 		return 0;
-	if (new || row->pid != pid) {
-		struct cpu_row *cpu = row_at(per_cpu, bpf_get_smp_processor_id());
-
-		if (cpu && !new && row->pid)
-			add(&cpu->discarded_samples, 1);
-		row->pid = pid;
-		row->since = 0;
-	}
-	row->queued = bpf_ktime_get_ns();
+	if (old && old->pid == pid)
+		old->since = 0;
+	row->pid = pid;
+	row->at = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -214,28 +233,21 @@ int BPF_PROG(switch_btf, bool preempt, struct task_struct *prev, struct task_str
 	return on_switch(preempt, prev, next, true);
 }
 
-/*
- * In 5.18, and only there, prev's state came between `preempt` and `prev`. The
- * verifier refuses switch_btf then, for taking an integer for a task.
- */
-typedef void (*btf_trace_sched_switch___5_18)(void *, bool, unsigned int, struct task_struct *,
-					      struct task_struct *);
-
 SEC("raw_tp/sched_switch")
 int switch_raw(u64 *args)
 {
-	if (bpf_core_type_exists(btf_trace_sched_switch___5_18))
+	if (sched_switch_state_first())
 		return on_switch(args[0], (void *)args[2], (void *)args[3], false);
 	return on_switch(args[0], (void *)args[1], (void *)args[2], false);
 }
 
-SEC("tp_btf/sched_wakeup")
+SEC("tp_btf/sched_waking")
 int BPF_PROG(wakeup_btf, struct task_struct *task)
 {
 	return on_wakeup(task, false, true);
 }
 
-SEC("raw_tp/sched_wakeup")
+SEC("raw_tp/sched_waking")
 int BPF_PROG(wakeup_raw, struct task_struct *task)
 {
 	return on_wakeup(task, false, false);
