@@ -205,6 +205,26 @@ impl Log {
         self.trouble.lock().take().map_or(Ok(()), Err)
     }
 
+    /// Ends the log and returns all that is in it. The ticks at hand are not made
+    /// a segment of, but stay as they are until the log is deleted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Contents::read`].
+    pub fn into_contents(mut self) -> Result<Contents, String> {
+        if let Some((sender, thread)) = self.sealer.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+        let at_hand = self.writer.is_some().then(|| Job {
+            number: self.number,
+            columns: std::mem::take(&mut self.columns),
+            header: self.header.clone(),
+            notes: std::mem::take(&mut self.notes),
+        });
+        Contents::gather(&self.folder, 0..=u64::MAX, at_hand)
+    }
+
     /// What went wrong in the background since this was last asked.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().take()
@@ -434,6 +454,11 @@ impl Contents {
     ///
     /// When the folder cannot be read, or is no log.
     pub fn read(folder: &Path, range: RangeInclusive<u64>) -> Result<Self, String> {
+        Self::gather(folder, range, None)
+    }
+
+    /// The same by the log's writer, which has the last ticks in memory.
+    fn gather(folder: &Path, range: RangeInclusive<u64>, at_hand: Option<Job>) -> Result<Self, String> {
         let fail = |error: io::Error| format!("{}: {error}", folder.display());
         let mut contents = Self {
             header: Header::default(),
@@ -444,10 +469,13 @@ impl Contents {
             range: None,
         };
         // Ticks first: while we look they may become a segment, not the reverse.
-        let open: BTreeMap<_, _> = files(folder, "ticks").map_err(fail)?;
+        let mut open: BTreeMap<_, _> = files(folder, "ticks").map_err(fail)?;
+        if let Some(job) = &at_hand {
+            open.remove(&job.number);
+        }
         let loose: Vec<_> = open.iter().map(|(number, path)| (*number, ticks::read(path))).collect();
         let mut sealed = files(folder, "parquet").map_err(fail)?;
-        if open.is_empty() && sealed.is_empty() {
+        if open.is_empty() && sealed.is_empty() && at_hand.is_none() {
             return Err(format!("{}: this folder is not a log", folder.display()));
         }
         let mut loose: BTreeMap<_, _> = loose.into_iter().collect();
@@ -465,6 +493,11 @@ impl Contents {
                 Some(Err(why)) => contents.damage.push(why),
                 None => {}
             }
+        }
+        if let Some(job) = at_hand {
+            contents.header = job.header;
+            contents.add_notes(job.notes, &range);
+            contents.add_columns(&job.columns)?;
         }
         Ok(contents)
     }

@@ -495,14 +495,12 @@ impl Recorder {
         }
     }
 
-    fn finish(mut self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
+    fn finish(self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
         let ended = metadata::at_end(endpoints, &self.sources, &self.missed_ranges());
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
-        // Ticks that did not become a segment, for want of room perhaps, are read as they are.
-        let _ = self.log.finish();
-        let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
+        let contents = self.log.into_contents().map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);
             let why = self.missed.last().map_or("the time was too short", |missed| &missed.reason);
