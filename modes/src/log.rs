@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -50,8 +50,14 @@ pub struct Part {
     pub range: Option<(u64, u64)>,
     pub rows: usize,
     pub bytes: u64,
-    /// Nothing writes it or makes a segment of it any more: it may be deleted.
     done: bool,
+}
+
+impl Part {
+    /// Nothing writes it or makes a segment of it any more: it may be deleted.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
 }
 
 /// A log that is written to.
@@ -61,7 +67,6 @@ pub struct Log {
     writer: Option<ticks::Writer>,
     columns: Columns,
     notes: Vec<Note>,
-    began: Instant,
     most_time: Duration,
     most_file: u64,
     number: u64,
@@ -109,7 +114,6 @@ impl Log {
             header,
             writer: None,
             notes: Vec::new(),
-            began: Instant::now(),
             most_time: MOST_TIME,
             most_file: u64::MAX,
             number,
@@ -127,7 +131,6 @@ impl Log {
             // A leftover of an attempt that failed.
             let _ = fs::remove_file(&path);
             self.writer = Some(ticks::Writer::create(&path, &self.header)?);
-            self.began = Instant::now();
         }
         self.writer.as_mut().ok_or_else(|| io::Error::other("no file"))
     }
@@ -144,9 +147,10 @@ impl Log {
         let (file, length) = (writer.file(), writer.bytes);
         self.syncer.sync(file);
         self.columns.append(timestamp, parts);
+        let time = self.columns.range().map_or(0, |(first, last)| last.saturating_sub(first));
         if self.columns.rows() >= MOST_TICKS
             || self.columns.bytes() >= MOST_BYTES
-            || self.began.elapsed() >= self.most_time
+            || u128::from(time) >= self.most_time.as_nanos()
             || length >= self.most_file
         {
             self.roll();
