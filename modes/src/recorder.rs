@@ -26,7 +26,7 @@ use crate::log::columns::Source;
 use crate::log::{Contents, Header, Log, Note, write_aside};
 use crate::signals;
 use crate::snapshot::Snapshot;
-use crate::source::{Endpoint, Kind};
+use crate::source::{Endpoint, Kind, SHARED_FROM};
 use command::Running;
 pub use metadata::{described, recording_metadata};
 use progress::Progress;
@@ -152,7 +152,7 @@ fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
     let timeout = (options.interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10));
     let mut endpoints = Vec::new();
     for url in &options.urls {
-        let endpoint = Endpoint::new(url, timeout)?;
+        let endpoint = Endpoint::new(url, timeout)?.fresh(options.interval < SHARED_FROM);
         endpoint.probe()?;
         endpoints.push(Arc::new(endpoint));
     }
