@@ -6,6 +6,7 @@
 
 mod command;
 mod metadata;
+mod missed;
 mod progress;
 mod schedule;
 mod worker;
@@ -29,6 +30,7 @@ use crate::snapshot::Snapshot;
 use crate::source::{Endpoint, Kind, SHARED_FROM};
 use command::Running;
 pub use metadata::{described, recording_metadata};
+use missed::Missed;
 use progress::Progress;
 pub use schedule::{Grid, Timeline, nanos};
 use worker::{Answer, Worker};
@@ -69,15 +71,6 @@ struct Watched {
     down: Option<(u64, String)>,
     /// What tells one run of an agent from the next.
     epoch: Option<String>,
-}
-
-/// Ticks that were not taken, in one piece.
-#[derive(Clone, Debug)]
-struct Missed {
-    from: u64,
-    to: u64,
-    count: u64,
-    reason: String,
 }
 
 /// Where the ticks of a recording are until it is finished.
@@ -178,8 +171,7 @@ struct Recorder {
     /// Points so far, taken or not.
     points: u64,
     taken: u64,
-    missed: Vec<Missed>,
-    missed_count: u64,
+    missed: Missed,
     running: Option<Running>,
     progress: Progress,
     /// The row that is being put together: its point, and what came.
@@ -221,8 +213,7 @@ impl Recorder {
             began: Instant::now(),
             points: 0,
             taken: 0,
-            missed: Vec::new(),
-            missed_count: 0,
+            missed: Missed::new(u64::try_from(options.interval.as_nanos()).unwrap_or(u64::MAX)),
             running,
             progress: Progress::new(options.duration),
             row: None,
@@ -241,7 +232,7 @@ impl Recorder {
                 self.tick(point);
                 continue;
             }
-            self.progress.show(self.began.elapsed(), self.taken, self.missed_count, &self.log);
+            self.progress.show(self.began.elapsed(), self.taken, self.missed.count, &self.log);
             // In pieces, in case the clock is set meanwhile.
             match events.recv_timeout(wait.min(Duration::from_millis(200))) {
                 Ok(event) => {
@@ -284,7 +275,7 @@ impl Recorder {
         if missed > 0 {
             let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
             let first = point - passed * step;
-            self.miss(first, first + (missed - 1) * step, missed, "the recorder did not get to run");
+            self.missed.add(first, missed, "the recorder did not get to run");
         }
         if missed == left {
             return;
@@ -301,7 +292,7 @@ impl Recorder {
                 Some((_, why)) => why.clone(),
                 None => "the answer to an earlier tick had not come".into(),
             };
-            self.miss(point, point, 1, &reason);
+            self.missed.add(point, 1, &reason);
         }
     }
 
@@ -329,7 +320,7 @@ impl Recorder {
                     Some((current, parts)) if *current == point => parts[source] = Some(snapshot),
                     // Late. One source alone has its own time; with several the row is gone.
                     _ if self.watched.len() == 1 => {
-                        self.unmiss(point);
+                        self.missed.remove(point);
                         self.append(point, &[Some(snapshot)]);
                     }
                     _ => {}
@@ -354,7 +345,7 @@ impl Recorder {
             Some((_, why)) => why.clone(),
             None => "no answer within the interval".into(),
         };
-        self.miss(point, point, 1, &reason);
+        self.missed.add(point, 1, &reason);
     }
 
     fn append(&mut self, point: u64, parts: &[Option<Arc<Snapshot>>]) {
@@ -390,7 +381,7 @@ impl Recorder {
                 if self.disk.as_ref() != Some(&reason) {
                     self.progress.say(&format!("ticks cannot be kept: {reason}; trying on"));
                 }
-                self.miss(point, point, 1, &reason);
+                self.missed.add(point, 1, &reason);
                 self.disk = Some(reason);
             }
         }
@@ -440,33 +431,6 @@ impl Recorder {
         }
     }
 
-    fn miss(&mut self, from: u64, to: u64, count: u64, reason: &str) {
-        self.missed_count += count;
-        let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        match self.missed.last_mut() {
-            Some(last) if last.reason == reason && last.to + step == from => {
-                last.to = to;
-                last.count += count;
-            }
-            _ => self.missed.push(Missed { from, to, count, reason: reason.into() }),
-        }
-    }
-
-    /// A tick that was given up came after all.
-    fn unmiss(&mut self, point: u64) {
-        if let Some(last) = self.missed.last_mut()
-            && last.to == point
-            && last.count > 0
-        {
-            last.count -= 1;
-            last.to = point.saturating_sub(u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX));
-            self.missed_count -= 1;
-            if last.count == 0 {
-                self.missed.pop();
-            }
-        }
-    }
-
     /// Sees to it that the command is gone. Returns its exit code.
     fn end_command(&mut self, end: End, events: &Receiver<Event>) -> i32 {
         if let End::Command(status) = end {
@@ -496,24 +460,20 @@ impl Recorder {
     }
 
     fn finish(self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
-        let ended = metadata::at_end(endpoints, &self.sources, &self.missed_ranges());
+        let ended = metadata::at_end(endpoints, &self.sources, &self.missed);
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
         let contents = self.log.into_contents().map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);
-            let why = self.missed.last().map_or("the time was too short", |missed| &missed.reason);
+            let why = self.missed.last_reason().unwrap_or("the time was too short");
             bail!("{output}: not written: no tick was taken ({why})");
         }
         write_recording(&contents.with_context(left)?, &options.output, ended).with_context(left)?;
         fs::remove_dir_all(&folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
-        self.progress.end(&options.output, self.taken, self.missed_count, self.began.elapsed());
+        self.progress.end(&options.output, self.taken, self.missed.count, self.began.elapsed());
         Ok(())
-    }
-
-    fn missed_ranges(&self) -> Vec<(u64, u64, u64, String)> {
-        self.missed.iter().map(|m| (m.from, m.to, m.count, m.reason.clone())).collect()
     }
 }
 
