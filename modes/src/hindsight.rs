@@ -21,8 +21,8 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::log::columns::Source;
-use crate::log::{Contents, Header, Log, Note};
-use crate::recorder::{self, Grid, Timeline, nanos};
+use crate::log::{Contents, Header, Log, Note, remove_abandoned};
+use crate::recorder::{self, Grid, Seen, Timeline, nanos};
 use crate::{Describe, SnapshotSource};
 
 pub use http::router;
@@ -247,7 +247,7 @@ impl Hindsight {
             timeline.after(last);
         }
         while !self.stop.load(Ordering::Acquire) {
-            let (point, wait) = grid.next(SystemTime::now());
+            let (point, wait) = grid.next(Seen::now());
             if !wait.is_zero() {
                 thread::park_timeout(wait);
                 continue;
@@ -255,9 +255,11 @@ impl Hindsight {
             let passed = grid.handle(point);
             self.missed.fetch_add(passed, Ordering::Relaxed);
             self.gap.fetch_add(passed, Ordering::Relaxed);
+            let from = Instant::now();
             match self.sampled.snapshots.snapshot() {
                 Ok(snapshot) => {
-                    let (timestamp, _) = timeline.stamp(nanos(snapshot.systemtime), Instant::now());
+                    let clock = nanos(snapshot.systemtime);
+                    let (timestamp, _) = timeline.stamp(clock, Seen { clock, from, to: Instant::now() });
                     self.keep(timestamp, snapshot);
                 }
                 Err(error) => self.miss(error.to_string()),
@@ -390,9 +392,22 @@ impl Hindsight {
             let stem = Path::new(&name).with_extension("");
             path = PathBuf::from(format!("{}-{number}.parquet", stem.display()));
         }
+        self.remove_leftovers(Path::new(&name));
         let dumped = self.dump(span, &path)?;
         tracing::info!("hindsight: {} ticks written to {}", dumped.rows, dumped.path.display());
         Ok(dumped)
+    }
+
+    /// Deletes what a process left behind that was killed while it wrote a dump.
+    fn remove_leftovers(&self, output: &Path) {
+        let pattern = self.config.output.replace("{host}", &host_name());
+        // What all names have in front.
+        let begin = pattern.rsplit('/').next().and_then(|name| name.split('%').next()).unwrap_or_default();
+        let Some(folder) = output.parent().filter(|_| !begin.is_empty()) else { return };
+        remove_abandoned(folder, |name| {
+            recorder::process_of(name)
+                .is_some_and(|(written, _)| written.starts_with(begin) && written.ends_with(".parquet"))
+        });
     }
 
     /// Where temporary files may be.

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -375,7 +376,8 @@ fn seal(folder: &Path, job: &Job) -> io::Result<Part> {
     Ok(Part { number: job.number, range: job.columns.range(), rows: job.columns.rows(), bytes, done: true })
 }
 
-/// Writes a file under another name, makes it durable, and gives it its own.
+/// Writes a file under another name, makes it durable, and gives it its own. It is
+/// locked until then, so that what a killed process left behind can be told from it.
 ///
 /// # Errors
 ///
@@ -385,7 +387,10 @@ pub fn write_aside(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 18, File::create(new)?);
+    let file = File::create(new)?;
+    // Not every file system has locks. Without them nothing is cleaned up.
+    let _ = lock(&file);
+    let mut out = BufWriter::with_capacity(1 << 18, file);
     write(&mut out)?;
     out.flush()?;
     out.get_ref().sync_data()?;
@@ -394,6 +399,27 @@ pub fn write_aside(
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Locks a file unless another process, or another part of this one, has.
+fn lock(file: &File) -> bool {
+    // SAFETY: the descriptor is open.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
+/// Deletes the files of [`write_aside`] in a folder that nobody writes any more,
+/// of those whose names are wanted.
+pub fn remove_abandoned(folder: &Path, wanted: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if wanted(name)
+            && File::options().write(true).open(&path).is_ok_and(|file| lock(&file))
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!("{}: a leftover that cannot be removed: {error}", path.display());
+        }
+    }
 }
 
 /// A log that is read, by whoever writes it or after that is gone.
