@@ -294,9 +294,10 @@ impl Hindsight {
             Ok(()) => {
                 self.ticks.fetch_add(1, Ordering::Relaxed);
                 let mut trouble = self.trouble.lock();
-                if background.is_some() || trouble.is_some() {
-                    *trouble = background;
+                if let Some(why) = background.as_ref().filter(|why| trouble.as_ref() != Some(*why)) {
+                    tracing::warn!("hindsight: {why}");
                 }
+                *trouble = background;
             }
             Err(error) => self.miss(format!("{}: {error}", self.config.folder.display())),
         }
@@ -319,10 +320,10 @@ impl Hindsight {
         loop {
             let parts = log.parts();
             let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-            let old = parts
-                .first()
-                .and_then(|part| part.range)
-                .is_some_and(|(_, last)| last < now.saturating_sub(keep));
+            // What is damaged is as old as what comes after it.
+            let end = parts.first().and_then(|part| part.range).map(|(_, last)| last);
+            let end = end.or_else(|| parts.iter().find_map(|part| part.range).map(|(first, _)| first));
+            let old = end.is_some_and(|end| end < now.saturating_sub(keep));
             if !(old || bytes > self.config.max_size) || !log.drop_oldest() {
                 return;
             }
@@ -433,7 +434,9 @@ fn own(folder: &Path) -> Result<File> {
     }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with("dump-") && name.to_string_lossy().ends_with(".tmp") {
+        let name = name.to_string_lossy();
+        // Complete, and not (`dump-1-0.tmp.1.new`).
+        if name.starts_with("dump-") && (name.ends_with(".tmp") || name.ends_with(".new")) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

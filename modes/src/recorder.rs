@@ -210,6 +210,8 @@ struct Recorder {
     /// The row that is being put together.
     row: Option<Row>,
     disk: Option<String>,
+    /// The log's trouble, as it was last said.
+    said: Option<String>,
 }
 
 impl Recorder {
@@ -252,6 +254,7 @@ impl Recorder {
             progress: Progress::new(options.duration),
             row: None,
             disk: None,
+            said: None,
         })
     }
 
@@ -413,8 +416,11 @@ impl Recorder {
                 if self.disk.take().is_some() {
                     self.progress.say("ticks are kept again");
                 }
-                if let Some(why) = self.log.trouble() {
-                    self.progress.say(&format!("ticks stay as they are, unpacked: {why}"));
+                if let Some(why) = self.log.trouble()
+                    && self.said.as_ref() != Some(&why)
+                {
+                    self.progress.say(&why);
+                    self.said = Some(why);
                 }
             }
             Err(error) => {

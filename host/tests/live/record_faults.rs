@@ -269,33 +269,43 @@ impl Clock {
     "#;
 
     fn make(folder: &Path) -> Self {
-        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-        fs::write(&source, Self::SHIM).unwrap();
-        let built = Command::new("gcc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
-        assert!(built.unwrap().success(), "gcc cannot make {}", library.display());
         let path = folder.join("ahead");
         fs::write(&path, 0i64.to_ne_bytes()).unwrap();
         let ahead = fs::File::options().write(true).open(&path).unwrap();
-        Self { library, ahead, path }
+        Self { library: compile(Self::SHIM, folder, "clock"), ahead, path }
     }
 
     fn record(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_rezolus"))
-            .arg("record")
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .env("LD_PRELOAD", &self.library)
-            .env("CLOCK_AHEAD", &self.path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+        record_with(&self.library, &[("CLOCK_AHEAD", &self.path)], arguments)
     }
 
     fn set(&self, seconds: i64) {
         self.ahead.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
     }
+}
+
+/// Makes a library of a C source.
+fn compile(source: &str, folder: &Path, name: &str) -> PathBuf {
+    let (file, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
+    fs::write(&file, source).unwrap();
+    let built = Command::new("gcc").args(["-shared", "-fPIC", "-o"]).args([&library, &file]).status();
+    assert!(built.unwrap().success(), "gcc cannot make {}", library.display());
+    library
+}
+
+/// Starts `rezolus record` with a library in front of libc.
+fn record_with(library: &Path, variables: &[(&str, &Path)], arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_rezolus"))
+        .arg("record")
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .env("LD_PRELOAD", library)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// Records 40 points of 100 ms while the clock goes forward by 30 s and then back
@@ -351,4 +361,25 @@ fn root_a_clock_that_is_set_while_recording() {
     let jumps: Vec<u64> =
         times.windows(2).map(|pair| (pair[1] - pair[0]) / MILLISECOND).filter(|gap| *gap > 20_000).collect();
     assert!(matches!(jumps[..], [29_000..45_000]), "{jumps:?}");
+}
+
+#[test]
+fn root_a_disk_that_does_not_sync_is_no_secret() {
+    const SHIM: &str = "#include <errno.h>\nint fdatasync(int file) { errno = EIO; return -1; }\n";
+    let agent = Agent::start(&["memory"]);
+    let folder = folder();
+    let library = compile(SHIM, folder.path(), "disk");
+    let output = folder.path().join("out.parquet");
+    let log = log_of(&output);
+    let child = record_with(&library, &[], &[agent.url(), text(&output), "-i", "20ms"]);
+    wait_until("ticks", || ticks_of(&log).0 >= 20);
+    signal(&child, libc::SIGINT);
+    let (code, said) = end(child);
+    assert_eq!(said.matches("ticks may not survive a power cut: Input/output error").count(), 1, "{said}");
+    // It cannot vouch for the recording either.
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("not written; the ticks are in"), "{said}");
+    let (code, said) = rezolus(&["recording", "recover", text(&log)]);
+    assert_eq!(code, 0, "{said}");
+    assert!(Recorded::open(&output).times().len() >= 20);
 }
