@@ -237,7 +237,8 @@ fn root_the_buffer_survives_a_kill() {
     // What a dump that was interrupted leaves behind.
     let leftovers = ["buffer/dump-1-0.tmp", "buffer/dump-1-0.tmp.1.new"].map(|name| folder.path().join(name));
     leftovers.iter().for_each(|path| fs::write(path, b"part").unwrap());
-    let output = folder.path().join("out-host-2026.parquet.1.new");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let output = folder.path().join(format!("out-{}-2026.parquet.1.new", host.trim()));
     fs::write(&output, b"part").unwrap();
     agent.kill_and_start();
     let again = now();
