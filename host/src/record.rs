@@ -70,6 +70,7 @@ fn recover(log: &Path, output: Option<PathBuf>, force: bool) -> Result<ExitCode>
     if contents.rows == 0 {
         bail!("{}: there are no ticks in it", log.display());
     }
+    recorder::remove_leftovers(&output);
     recorder::write_recording(&contents, &output, Default::default())
         .with_context(|| format!("{}", log.display()))?;
     println!("{}: {} ticks; {} can be removed", output.display(), contents.rows, log.display());

@@ -21,8 +21,8 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::log::columns::Source;
-use crate::log::{Contents, Header, Log, Note};
-use crate::recorder::{self, Grid, Timeline, nanos};
+use crate::log::{Contents, Header, Log, Note, remove_abandoned};
+use crate::recorder::{self, Grid, Seen, Timeline, nanos};
 use crate::{Describe, SnapshotSource};
 
 pub use http::router;
@@ -251,7 +251,7 @@ impl Hindsight {
             timeline.after(last);
         }
         while !self.stop.load(Ordering::Acquire) {
-            let (point, wait) = grid.next(SystemTime::now());
+            let (point, wait) = grid.next(Seen::now());
             if !wait.is_zero() {
                 thread::park_timeout(wait);
                 continue;
@@ -259,9 +259,11 @@ impl Hindsight {
             let passed = grid.handle(point);
             self.missed.fetch_add(passed, Ordering::Relaxed);
             self.gap.fetch_add(passed, Ordering::Relaxed);
+            let from = Instant::now();
             match self.sampled.snapshots.snapshot() {
                 Ok(snapshot) => {
-                    let (timestamp, _) = timeline.stamp(nanos(snapshot.systemtime), Instant::now());
+                    let clock = nanos(snapshot.systemtime);
+                    let (timestamp, _) = timeline.stamp(clock, Seen { clock, from, to: Instant::now() });
                     self.keep(timestamp, snapshot);
                 }
                 Err(error) => self.miss(error.to_string()),
@@ -296,9 +298,10 @@ impl Hindsight {
             Ok(()) => {
                 self.ticks.fetch_add(1, Ordering::Relaxed);
                 let mut trouble = self.trouble.lock();
-                if background.is_some() || trouble.is_some() {
-                    *trouble = background;
+                if let Some(why) = background.as_ref().filter(|why| trouble.as_ref() != Some(*why)) {
+                    tracing::warn!("hindsight: {why}");
                 }
+                *trouble = background;
             }
             Err(error) => self.miss(format!("{}: {error}", self.config.folder.display())),
         }
@@ -321,10 +324,10 @@ impl Hindsight {
         loop {
             let parts = log.parts();
             let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-            let old = parts
-                .first()
-                .and_then(|part| part.range)
-                .is_some_and(|(_, last)| last < now.saturating_sub(keep));
+            // What is damaged is as old as what comes after it.
+            let end = parts.first().and_then(|part| part.range).map(|(_, last)| last);
+            let end = end.or_else(|| parts.iter().find_map(|part| part.range).map(|(first, _)| first));
+            let old = end.is_some_and(|end| end < now.saturating_sub(keep));
             if !(old || bytes > self.config.max_size) || !log.drop_oldest() {
                 return;
             }
@@ -394,9 +397,22 @@ impl Hindsight {
             let stem = Path::new(&name).with_extension("");
             path = PathBuf::from(format!("{}-{number}.parquet", stem.display()));
         }
+        self.remove_leftovers(Path::new(&name));
         let dumped = self.dump(span, &path)?;
         tracing::info!("hindsight: {} ticks written to {}", dumped.rows, dumped.path.display());
         Ok(dumped)
+    }
+
+    /// Deletes what a process left behind that was killed while it wrote a dump.
+    fn remove_leftovers(&self, output: &Path) {
+        let pattern = self.config.output.replace("{host}", &host_name());
+        // What all names have in front.
+        let begin = pattern.rsplit('/').next().and_then(|name| name.split('%').next()).unwrap_or_default();
+        let Some(folder) = output.parent().filter(|_| !begin.is_empty()) else { return };
+        remove_abandoned(folder, |name| {
+            recorder::process_of(name)
+                .is_some_and(|(written, _)| written.starts_with(begin) && written.ends_with(".parquet"))
+        });
     }
 
     /// Where temporary files may be.
@@ -422,7 +438,9 @@ fn own(folder: &Path) -> Result<File> {
     }
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with("dump-") && name.to_string_lossy().ends_with(".tmp") {
+        let name = name.to_string_lossy();
+        // Complete, and not (`dump-1-0.tmp.1.new`).
+        if name.starts_with("dump-") && (name.ends_with(".tmp") || name.ends_with(".new")) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

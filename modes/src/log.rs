@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -73,9 +74,11 @@ pub struct Log {
     parts: Arc<Mutex<BTreeMap<u64, Part>>>,
     sealer: Option<(SyncSender<Job>, JoinHandle<()>)>,
     syncer: Syncer,
-    /// What went wrong on the sealing thread.
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Trouble,
 }
+
+/// What went wrong on the threads behind, in words.
+type Trouble = Arc<Mutex<Option<String>>>;
 
 /// Ticks that are to become a segment.
 struct Job {
@@ -105,9 +108,10 @@ impl Log {
                 }
             }
         }
+        count_damaged(folder, &mut parts).map_err(fail)?;
         let number = parts.keys().next_back().map_or(1, |last| last + 1);
         let parts = Arc::new(Mutex::new(parts));
-        let trouble = Arc::default();
+        let trouble: Trouble = Arc::default();
         let log = Self {
             folder: folder.to_path_buf(),
             columns: Columns::new(&header.sources),
@@ -119,7 +123,7 @@ impl Log {
             number,
             sealer: Some(start_sealer(folder, &parts, &trouble).map_err(fail)?),
             parts,
-            syncer: Syncer::start().map_err(fail)?,
+            syncer: Syncer::start(folder, &trouble).map_err(fail)?,
             trouble,
         };
         Ok((log, said))
@@ -131,6 +135,7 @@ impl Log {
             // A leftover of an attempt that failed.
             let _ = fs::remove_file(&path);
             self.writer = Some(ticks::Writer::create(&path, &self.header)?);
+            self.syncer.sync_folder();
         }
         self.writer.as_mut().ok_or_else(|| io::Error::other("no file"))
     }
@@ -247,17 +252,17 @@ impl Log {
         Some(Part { number: self.number, range, rows, bytes, done: false })
     }
 
-    /// Deletes the oldest segment, or ticks that could not become one. Returns
-    /// whether there was one.
+    /// Deletes the oldest segment, ticks that could not become one, or what is
+    /// damaged. Returns whether there was one.
     pub fn drop_oldest(&self) -> bool {
         let mut parts = self.parts.lock();
         let Some((&number, _)) = parts.iter().find(|(_, part)| part.done) else { return false };
         parts.remove(&number);
-        for extension in ["ticks", "parquet"] {
-            if let Ok(found) = files(&self.folder, extension)
-                && let Some(path) = found.get(&number)
-            {
-                let _ = fs::remove_file(path);
+        for extension in ["ticks", "parquet", "damaged"] {
+            for (found, path) in numbered(&self.folder, extension).unwrap_or_default() {
+                if found == number {
+                    let _ = fs::remove_file(path);
+                }
             }
         }
         true
@@ -284,16 +289,30 @@ fn segment_path(folder: &Path, number: u64, checksum: u32) -> PathBuf {
 
 /// The log's files of a kind, by number.
 fn files(folder: &Path, extension: &str) -> io::Result<BTreeMap<u64, PathBuf>> {
-    let mut found = BTreeMap::new();
+    Ok(numbered(folder, extension)?.into_iter().collect())
+}
+
+/// The same, if one number may have several.
+fn numbered(folder: &Path, extension: &str) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let number = stem.split('-').next().and_then(|number| number.parse().ok());
         if let Some(number) = number.filter(|_| path.extension().is_some_and(|found| found == extension)) {
-            found.insert(number, path);
+            found.push((number, path));
         }
     }
     Ok(found)
+}
+
+/// Adds what was put aside as damaged: it takes room, and is deleted in its turn.
+fn count_damaged(folder: &Path, parts: &mut BTreeMap<u64, Part>) -> io::Result<()> {
+    for (number, path) in numbered(folder, "damaged")? {
+        let none = Part { number, range: None, rows: 0, bytes: 0, done: true };
+        parts.entry(number).or_insert(none).bytes += fs::metadata(&path)?.len();
+    }
+    Ok(())
 }
 
 fn open_segment(path: &Path) -> Result<Segment, String> {
@@ -360,7 +379,7 @@ fn seal_leftovers(folder: &Path) -> Result<(BTreeMap<u64, Part>, Vec<String>), S
 fn start_sealer(
     folder: &Path,
     parts: &Arc<Mutex<BTreeMap<u64, Part>>>,
-    trouble: &Arc<Mutex<Option<String>>>,
+    trouble: &Trouble,
 ) -> io::Result<(SyncSender<Job>, JoinHandle<()>)> {
     let (sender, jobs): (_, Receiver<Job>) = sync_channel(1);
     let (folder, parts, trouble) = (folder.to_path_buf(), parts.clone(), trouble.clone());
@@ -370,7 +389,8 @@ fn start_sealer(
                 Ok(part) => drop(parts.lock().insert(job.number, part)),
                 // The ticks stay where they are.
                 Err(error) => {
-                    *trouble.lock() = Some(format!("{}: {error}", folder.display()));
+                    let words = format!("{}: ticks stay as they are, unpacked: {error}", folder.display());
+                    *trouble.lock() = Some(words);
                     parts.lock().entry(job.number).and_modify(|part| part.done = true);
                 }
             }
@@ -399,7 +419,8 @@ fn seal(folder: &Path, job: &Job) -> io::Result<Part> {
     Ok(Part { number: job.number, range: job.columns.range(), rows: job.columns.rows(), bytes, done: true })
 }
 
-/// Writes a file under another name, makes it durable, and gives it its own.
+/// Writes a file under another name, makes it durable, and gives it its own. It is
+/// locked until then, so that what a killed process left behind can be told from it.
 ///
 /// # Errors
 ///
@@ -409,7 +430,10 @@ pub fn write_aside(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 18, File::create(new)?);
+    let file = File::create(new)?;
+    // Not every file system has locks. Without them nothing is cleaned up.
+    let _ = lock(&file);
+    let mut out = BufWriter::with_capacity(1 << 18, file);
     write(&mut out)?;
     out.flush()?;
     out.get_ref().sync_data()?;
@@ -418,6 +442,27 @@ pub fn write_aside(
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Locks a file unless another process, or another part of this one, has.
+fn lock(file: &File) -> bool {
+    // SAFETY: the descriptor is open.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
+/// Deletes the files of [`write_aside`] in a folder that nobody writes any more,
+/// of those whose names are wanted.
+pub fn remove_abandoned(folder: &Path, wanted: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if wanted(name)
+            && File::options().write(true).open(&path).is_ok_and(|file| lock(&file))
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!("{}: a leftover that cannot be removed: {error}", path.display());
+        }
+    }
 }
 
 /// A log that is read, by whoever writes it or after that is gone.
@@ -583,27 +628,35 @@ struct Syncer(Arc<(Mutex<Pending>, Condvar)>);
 #[derive(Default)]
 struct Pending {
     file: Option<Arc<File>>,
+    /// There is a new file in the folder.
+    folder: bool,
     stop: bool,
 }
 
 impl Syncer {
-    fn start() -> io::Result<Self> {
+    fn start(folder: &Path, trouble: &Trouble) -> io::Result<Self> {
         let shared: Arc<(Mutex<Pending>, Condvar)> = Arc::default();
         let ours = shared.clone();
+        let (folder, trouble) = (folder.to_path_buf(), trouble.clone());
         let run = move || {
             loop {
-                let file = {
+                let (file, new) = {
                     let mut pending = ours.0.lock();
                     while pending.file.is_none() && !pending.stop {
                         ours.1.wait(&mut pending);
                     }
                     match pending.file.take() {
-                        Some(file) => file,
+                        Some(file) => (file, std::mem::take(&mut pending.folder)),
                         None => return,
                     }
                 };
-                if let Err(error) = file.sync_data() {
-                    tracing::warn!("a tick may not survive a power cut: {error}");
+                let mut result = file.sync_data();
+                if new {
+                    result = result.and(File::open(&folder).and_then(|folder| folder.sync_all()));
+                }
+                if let Err(error) = result {
+                    let words = format!("{}: ticks may not survive a power cut: {error}", folder.display());
+                    *trouble.lock() = Some(words);
                 }
             }
         };
@@ -614,6 +667,11 @@ impl Syncer {
     fn sync(&self, file: Arc<File>) {
         self.0.0.lock().file = Some(file);
         self.0.1.notify_one();
+    }
+
+    /// The name of a new file is to be durable as well, with its first tick.
+    fn sync_folder(&self) {
+        self.0.0.lock().folder = true;
     }
 }
 

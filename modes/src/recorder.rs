@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::SnapshotSource;
 use crate::log::columns::Source;
-use crate::log::{Contents, Header, Log, Note, write_aside};
+use crate::log::{Contents, Header, Log, Note, remove_abandoned, write_aside};
 use crate::signals;
 use crate::snapshot::Snapshot;
 use crate::source::{Endpoint, Kind, SHARED_FROM};
@@ -32,7 +32,7 @@ use command::Running;
 pub use metadata::{described, recording_metadata};
 use missed::Missed;
 use progress::Progress;
-pub use schedule::{Grid, Timeline, nanos};
+pub use schedule::{Grid, Seen, Timeline, nanos};
 use worker::{Answer, Worker};
 
 /// What to record.
@@ -106,6 +106,7 @@ pub fn run(options: &Options) -> Result<i32> {
     };
     // Not before: as long as nothing answers, what is there is all there is.
     start_over(&folder)?;
+    remove_leftovers(&options.output);
     let (log, _) = Log::open(&folder, header).map_err(anyhow::Error::msg)?;
     let mut recorder = Recorder::start(options, log, &endpoints, &sources, sender)?;
     let outcome = recorder.run(&events);
@@ -141,6 +142,21 @@ fn start_over(folder: &Path) -> Result<()> {
     }
 }
 
+/// Deletes what processes left behind that were killed while they wrote this
+/// output.
+pub fn remove_leftovers(output: &Path) {
+    let Some(name) = output.file_name().and_then(|name| name.to_str()) else { return };
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let ours = |found: &str| process_of(found).is_some_and(|(written, _)| written == name);
+    remove_abandoned(folder.unwrap_or(Path::new(".")), ours);
+}
+
+/// Of `OUTPUT.PID.new`: the output, and which process writes it.
+pub fn process_of(name: &str) -> Option<(&str, u32)> {
+    let (output, process) = name.strip_suffix(".new")?.rsplit_once('.')?;
+    Some((output, process.parse().ok()?))
+}
+
 fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
     let timeout = (options.interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10));
     let mut endpoints = Vec::new();
@@ -159,6 +175,15 @@ enum End {
     Command(ExitStatus),
 }
 
+/// What the sources gave at a point of the grid.
+struct Row {
+    point: u64,
+    /// Our clock when they were asked; that of the source, once it answered, if
+    /// there is only one.
+    seen: Seen,
+    parts: Vec<Option<Arc<Snapshot>>>,
+}
+
 struct Recorder {
     log: Log,
     watched: Vec<Watched>,
@@ -174,9 +199,11 @@ struct Recorder {
     missed: Missed,
     running: Option<Running>,
     progress: Progress,
-    /// The row that is being put together: its point, and what came.
-    row: Option<(u64, Vec<Option<Arc<Snapshot>>>)>,
+    /// The row that is being put together.
+    row: Option<Row>,
     disk: Option<String>,
+    /// The log's trouble, as it was last said.
+    said: Option<String>,
 }
 
 impl Recorder {
@@ -218,6 +245,7 @@ impl Recorder {
             progress: Progress::new(options.duration),
             row: None,
             disk: None,
+            said: None,
         })
     }
 
@@ -227,7 +255,7 @@ impl Recorder {
             if self.limit.is_some_and(|limit| self.points >= limit) {
                 return self.last_answers(events);
             }
-            let (point, wait) = self.grid.next(SystemTime::now());
+            let (point, wait) = self.grid.next(Seen::now());
             if wait.is_zero() {
                 self.tick(point);
                 continue;
@@ -286,7 +314,7 @@ impl Recorder {
             asked |= watched.worker.ask(point);
         }
         if asked {
-            self.row = Some((point, vec![None; self.watched.len()]));
+            self.row = Some(Row { point, seen: Seen::now(), parts: vec![None; self.watched.len()] });
         } else {
             let reason = match &self.watched[0].down {
                 Some((_, why)) => why.clone(),
@@ -311,17 +339,25 @@ impl Recorder {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let Answer { source, point, result } = answer;
+        let Answer { source, point, result, from, to } = answer;
         self.watched[source].worker.asked = None;
         match result {
             Ok(snapshot) => {
                 self.up(source, point, &snapshot);
+                // One source alone has its own time.
+                let alone = self.watched.len() == 1;
+                let seen = Seen { clock: nanos(snapshot.systemtime), from, to };
                 match &mut self.row {
-                    Some((current, parts)) if *current == point => parts[source] = Some(snapshot),
-                    // Late. One source alone has its own time; with several the row is gone.
-                    _ if self.watched.len() == 1 => {
+                    Some(row) if row.point == point => {
+                        row.parts[source] = Some(snapshot);
+                        if alone {
+                            row.seen = seen;
+                        }
+                    }
+                    // Late. Of several sources the row is gone.
+                    _ if alone => {
                         self.missed.remove(point);
-                        self.append(point, &[Some(snapshot)]);
+                        self.append(&Row { point, seen, parts: vec![Some(snapshot)] });
                     }
                     _ => {}
                 }
@@ -329,18 +365,19 @@ impl Recorder {
             Err(why) => self.down(source, point, why),
         }
         let waiting = |point| self.watched.iter().any(|watched| watched.worker.asked == Some(point));
-        if self.row.as_ref().is_some_and(|(point, _)| !waiting(*point)) {
+        if self.row.as_ref().is_some_and(|row| !waiting(row.point)) {
             self.complete();
         }
     }
 
     /// Writes the row that is being put together.
     fn complete(&mut self) {
-        let Some((point, parts)) = self.row.take() else { return };
-        if parts.iter().any(Option::is_some) {
-            self.append(point, &parts);
+        let Some(row) = self.row.take() else { return };
+        if row.parts.iter().any(Option::is_some) {
+            self.append(&row);
             return;
         }
+        let point = row.point;
         let reason = match &self.watched[0].down {
             Some((_, why)) => why.clone(),
             None => "no answer within the interval".into(),
@@ -348,13 +385,11 @@ impl Recorder {
         self.missed.add(point, 1, &reason);
     }
 
-    fn append(&mut self, point: u64, parts: &[Option<Arc<Snapshot>>]) {
+    fn append(&mut self, row: &Row) {
         // One source: the time at which it read its numbers.
-        let clock = match parts {
-            [Some(snapshot)] => nanos(snapshot.systemtime),
-            _ => point,
-        };
-        let (timestamp, set) = self.timeline.stamp(clock, Instant::now());
+        let &Row { point, seen, ref parts } = row;
+        let time = if self.watched.len() == 1 { seen.clock } else { point };
+        let (timestamp, set) = self.timeline.stamp(time, seen);
         if let Some(by) = set {
             let by_seconds = by as f64 / 1e9;
             let description = match by {
@@ -372,8 +407,11 @@ impl Recorder {
                 if self.disk.take().is_some() {
                     self.progress.say("ticks are kept again");
                 }
-                if let Some(why) = self.log.trouble() {
-                    self.progress.say(&format!("ticks stay as they are, unpacked: {why}"));
+                if let Some(why) = self.log.trouble()
+                    && self.said.as_ref() != Some(&why)
+                {
+                    self.progress.say(&why);
+                    self.said = Some(why);
                 }
             }
             Err(error) => {
@@ -502,5 +540,28 @@ fn source_name(endpoint: &Endpoint) -> String {
     match endpoint.kind() {
         Some(Kind::Agent) => "rezolus".into(),
         _ => endpoint.label().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_go_and_what_is_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.parquet");
+        for name in ["out.parquet.1.new", "other.parquet.1.new", "out.parquet.x.new", "out.parquet.1"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        write_aside(&folder.path().join("out.parquet.2.new"), &output, |_| {
+            remove_leftovers(&output);
+            Ok(())
+        })
+        .unwrap();
+        let found = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut found: Vec<String> = found.map(|name| name.into_string().unwrap()).collect();
+        found.sort();
+        assert_eq!(found, ["other.parquet.1.new", "out.parquet", "out.parquet.1", "out.parquet.x.new"]);
     }
 }

@@ -235,8 +235,11 @@ fn root_the_buffer_survives_a_kill() {
     wait_for(&url, "20 ticks", Duration::from_secs(10), rows(20));
     let before = Dump::get(&format!("{url}/dump"));
     // What a dump that was interrupted leaves behind.
-    let leftover = folder.path().join("buffer/dump-1-0.tmp");
-    fs::write(&leftover, b"part").unwrap();
+    let leftovers = ["buffer/dump-1-0.tmp", "buffer/dump-1-0.tmp.1.new"].map(|name| folder.path().join(name));
+    leftovers.iter().for_each(|path| fs::write(path, b"part").unwrap());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let output = folder.path().join(format!("out-{}-2026.parquet.1.new", host.trim()));
+    fs::write(&output, b"part").unwrap();
     agent.kill_and_start();
     let again = now();
     let url = agent.mode("hindsight");
@@ -248,7 +251,10 @@ fn root_the_buffer_survives_a_kill() {
     let starts: Vec<_> = dump.events.iter().filter(starts).collect();
     assert_eq!(starts.len(), 1, "{:?}", dump.events);
     assert_eq!(starts[0]["kind"], "gap");
-    assert!(!leftover.exists());
+    assert!(leftovers.iter().all(|path| !path.exists()));
+    // That of another output goes with the next.
+    assert_eq!(request("POST", &format!("{url}/dump/file")).0, 200);
+    assert!(!output.exists());
 
     // The folder is in use.
     let other = folder.path().join("other.toml");
@@ -355,6 +361,76 @@ fn root_a_full_disk_costs_the_oldest() {
         }
     }
     assert!(!agent.log().contains("panicked"), "{}", agent.log());
+}
+
+#[test]
+fn root_a_full_disk_costs_a_dump_but_no_ticks() {
+    let scratch = scratch();
+    let disk = Tmpfs::mount(scratch.path().join("disk"), "4m");
+    let folder = disk.0.clone();
+    let config = section(&folder, "interval = \"100ms\"\nduration = \"1h\"");
+    let agent = Agent::start_with(&["cpu", "memory", "syscall"], &config);
+    let url = agent.mode("hindsight");
+    wait_for(&url, "10 ticks", Duration::from_secs(20), rows(10));
+    // Something takes all but a little, which ticks fit into and a recording does not.
+    let hog = folder.join("hog");
+    let _ = fs::write(&hog, vec![0; 4 << 20]);
+    let file = fs::File::options().write(true).open(&hog).unwrap();
+    file.set_len(file.metadata().unwrap().len() - (32 << 10)).unwrap();
+
+    for (method, path) in [("GET", "dump"), ("POST", "dump/file")] {
+        let before = status(&url)["ticks_recorded"].as_u64().unwrap();
+        let (code, body) = request(method, &format!("{url}/{path}"));
+        let why = String::from_utf8_lossy(&body);
+        assert!(code == 503 && why.contains("No space left"), "{path}: {code} {why}");
+        let goes_on = move |state: &Value| state["ticks_recorded"].as_u64().unwrap() >= before + 5;
+        wait_for(&url, "ticks after it", Duration::from_secs(10), goes_on);
+        assert_eq!(written(&folder), Vec::<PathBuf>::new(), "{path}");
+        let left = fs::read_dir(folder.join("buffer")).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name.to_str().unwrap().starts_with("dump-")).collect();
+        assert!(left.is_empty(), "{path}: {left:?}");
+    }
+    drop(file);
+    fs::remove_file(&hog).unwrap();
+    assert!(Dump::get(&format!("{url}/dump")).rows() > 0);
+    assert_eq!(request("POST", &format!("{url}/dump/file")).0, 200);
+    assert_eq!(written(&folder).len(), 1);
+    assert!(!agent.log().contains("panicked"), "{}", agent.log());
+}
+
+#[test]
+fn root_what_is_damaged_is_deleted_in_its_turn() {
+    // By size: three damaged files are more than there may be.
+    let folder = scratch();
+    let buffer = folder.path().join("buffer");
+    let damaged = |number: u32, extension: &str, bytes: usize| {
+        fs::create_dir_all(&buffer).unwrap();
+        fs::write(buffer.join(format!("{number:08}{extension}")), vec![0; bytes]).unwrap();
+    };
+    // Put aside already, to be put aside now, and two of one number.
+    damaged(1, ".damaged", 400 << 10);
+    damaged(1, "-0123abcd.damaged", 400 << 10);
+    damaged(2, "-0123abcd.parquet", 400 << 10);
+    damaged(3, ".ticks", 100 << 10);
+    let config = section(folder.path(), "interval = \"20ms\"\nduration = \"1h\"\nmax_size = \"1MiB\"");
+    let agent = Agent::start_with(&["memory"], &config);
+    let url = agent.mode("hindsight");
+    let state = wait_for(&url, "ticks", Duration::from_secs(10), rows(10));
+    let there = || -> Vec<String> {
+        let entries = fs::read_dir(&buffer).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = entries.filter(|name| name.ends_with(".damaged")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(there(), ["00000002-0123abcd.damaged", "00000003.damaged"], "{state:#}");
+    assert!((500 << 10..1 << 20).contains(&state["bytes"].as_u64().unwrap()), "{state:#}");
+    drop(agent);
+
+    // By age: what comes after it is too old.
+    let config = section(folder.path(), "interval = \"20ms\"\nduration = \"1s\"");
+    let agent = Agent::start_with(&["memory"], &config);
+    agent.wait_until("no damaged files", Duration::from_secs(20), |_| there().is_empty());
+    assert!(Dump::get(&format!("{}/dump", agent.mode("hindsight"))).rows() > 0);
 }
 
 #[test]

@@ -14,13 +14,13 @@ use crate::agent::{Agent, Number, Snapshot};
 const METRIC: &str = "cgroup_syscall";
 
 /// A cgroup of the hierarchy with the cpu controller; removed when dropped.
-struct Cgroup {
+pub struct Cgroup {
     path: PathBuf,
-    id: u64,
+    pub id: u64,
 }
 
 impl Cgroup {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self::at(hierarchy().join(format!("rezolus-{name}-{}-{number}", std::process::id())))
@@ -33,12 +33,12 @@ impl Cgroup {
     }
 
     /// As the label `name` shows it.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("/{}", self.path.strip_prefix(hierarchy()).unwrap().display())
     }
 
     /// A process that joins, makes this many calls, and ends.
-    fn run(&self, call: libc::c_long, times: u64) {
+    pub fn run(&self, call: libc::c_long, times: u64) {
         let procs = fs::File::options().write(true).open(self.path.join("cgroup.procs")).unwrap();
         // SAFETY: the child makes system calls only, and leaves by _exit.
         let pid = unsafe { libc::fork() };
@@ -59,7 +59,7 @@ impl Cgroup {
     }
 
     /// Removes it; its last process leaves it a little after it was waited for.
-    fn remove(&self) {
+    pub fn remove(&self) {
         for _ in 0..1000 {
             if fs::remove_dir(&self.path).is_ok() || !self.path.exists() {
                 return;

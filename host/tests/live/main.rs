@@ -20,6 +20,7 @@ mod memory;
 mod network;
 mod plugins;
 mod record;
+mod record_faults;
 mod scheduler;
 mod syscall;
 mod tcp;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use parquet::arrow::parquet_to_arrow_schema;
-use parquet::column::reader::{ColumnReader, get_typed_column_reader};
+use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::columns::{Cells, Columns, Description, Kind};
 use crate::snapshot::{LINE, Line};
@@ -91,9 +91,12 @@ impl Segment {
         if rows == 0 {
             return Ok((values, levels));
         }
-        let file = SerializedFileReader::new(self.bytes.clone()).map_err(|error| error.to_string())?;
-        let group = file.get_row_group(0).map_err(|error| error.to_string())?;
-        let reader = group.get_column_reader(leaf).map_err(|error| error.to_string())?;
+        // With the footer that was read before: there may be thousands of columns.
+        let file = self.metadata.file_metadata();
+        let chunk = self.metadata.row_group(0).column(leaf);
+        let pages = SerializedPageReader::new(Arc::new(self.bytes.clone()), chunk, rows, None)
+            .map_err(|error| error.to_string())?;
+        let reader = get_column_reader(file.schema_descr().column(leaf), Box::new(pages));
         if !matches!(reader, ColumnReader::Int64ColumnReader(_)) {
             return Err("a column is not of 64-bit integers".into());
         }

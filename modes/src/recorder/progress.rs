@@ -53,12 +53,15 @@ impl Progress {
         self.bar.finish_and_clear();
         let size = std::fs::metadata(output).map_or(0, |file| file.len());
         let missed = if missed > 0 { format!(", {missed} missed") } else { String::new() };
-        eprintln!(
-            "{}: {taken} ticks{missed} in {}, {}",
-            output.display(),
-            HumanDuration(elapsed),
-            HumanBytes(size)
-        );
+        eprintln!("{}: {taken} ticks{missed} in {}, {}", output.display(), length(elapsed), HumanBytes(size));
+    }
+}
+
+/// `0.5 s`, `17 seconds`, `3 minutes`.
+fn length(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{:.1} s", time.as_secs_f64()),
+        _ => HumanDuration(time).to_string(),
     }
 }
 

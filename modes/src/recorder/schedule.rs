@@ -8,6 +8,35 @@ pub struct Grid {
     interval: u64,
     /// The point handled last, ns since the epoch.
     last: Option<u64>,
+    /// The clock when it was last looked at.
+    seen: Option<Seen>,
+}
+
+/// What a clock showed (ns since the epoch), at some moment between two.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub clock: u64,
+    pub from: Instant,
+    pub to: Instant,
+}
+
+impl Seen {
+    /// This machine's clock, now.
+    pub fn now() -> Self {
+        let from = Instant::now();
+        let clock = nanos(SystemTime::now());
+        Self { clock, from, to: Instant::now() }
+    }
+
+    /// By how much (ns) the clock was set since `before`, if it was: that much
+    /// more went by on it than can have gone by.
+    fn set_since(&self, before: &Self) -> Option<i128> {
+        let signed = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        let gone = i128::from(self.clock) - i128::from(before.clock);
+        let least = signed(self.from.saturating_duration_since(before.to));
+        let most = signed(self.to.saturating_duration_since(before.from));
+        if gone < least - STEP || gone > most + STEP { Some(gone - (least + most) / 2) } else { None }
+    }
 }
 
 pub fn nanos(time: SystemTime) -> u64 {
@@ -16,20 +45,36 @@ pub fn nanos(time: SystemTime) -> u64 {
 
 impl Grid {
     pub fn new(interval: Duration) -> Self {
-        Self { interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1), last: None }
+        Self {
+            interval: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1),
+            last: None,
+            seen: None,
+        }
     }
 
     /// The next point, and how long until then. Late by a little is still in
     /// time; points that are gone by are not made up for.
-    pub fn next(&mut self, now: SystemTime) -> (u64, Duration) {
-        let now = nanos(now);
+    pub fn next(&mut self, seen: Seen) -> (u64, Duration) {
+        self.follow(seen);
+        let now = seen.clock;
         let current = now - now % self.interval;
         let next = match *self.last.get_or_insert(current) {
-            // A clock that was set back by more than a point starts over.
+            // A clock that was set back by a little, but more than a point.
             last if last < current || last > now.saturating_add(2 * self.interval) => current,
             last => last + self.interval,
         };
         (next, Duration::from_nanos(next.saturating_sub(now)))
+    }
+
+    /// Moves along with a clock that is set, by whole points: so that as many
+    /// pass as time does, none are missed, and none are waited for twice.
+    fn follow(&mut self, seen: Seen) {
+        let before = self.seen.replace(seen);
+        let set = before.and_then(|before| seen.set_since(&before));
+        if let (Some(set), Some(last)) = (set, &mut self.last) {
+            let moved = u64::try_from((i128::from(*last) + set).max(0)).unwrap_or(u64::MAX);
+            *last = moved.saturating_add(self.interval / 2) / self.interval * self.interval;
+        }
     }
 
     /// Notes that a point is being handled. Returns how many were passed over.
@@ -46,7 +91,7 @@ impl Grid {
 /// Times that only ever go up, though the clock they are read from may be set.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    before: Option<(u64, Instant)>,
+    before: Option<Seen>,
     /// How far this is ahead of the clock, ns.
     ahead: u64,
     last: u64,
@@ -61,26 +106,18 @@ impl Timeline {
         self.last = last;
     }
 
-    /// The time to record for a time on the clock, seen at `now`; and by how
-    /// much the clock was set since the last one (ns), if it was.
-    pub fn stamp(&mut self, clock: u64, now: Instant) -> (u64, Option<i64>) {
-        let mut set = None;
-        if let Some((before, then)) = self.before {
-            let passed = i128::try_from(now.duration_since(then).as_nanos()).unwrap_or(i128::MAX);
-            let step = i128::from(clock) - i128::from(before) - passed;
-            if step < -STEP {
-                self.ahead = self.ahead.saturating_add(u64::try_from(-step).unwrap_or(u64::MAX));
-            } else if step > STEP {
-                self.ahead = self.ahead.saturating_sub(u64::try_from(step).unwrap_or(u64::MAX));
-            }
-            if step.abs() > STEP {
-                set = Some(i64::try_from(step).unwrap_or(i64::MAX));
-            }
+    /// The time to record for a time on a clock, which showed `seen` then; and
+    /// by how much the clock was set since the last one (ns), if it was.
+    pub fn stamp(&mut self, time: u64, seen: Seen) -> (u64, Option<i64>) {
+        let before = self.before.replace(seen);
+        let set = before.and_then(|before| seen.set_since(&before));
+        if let Some(set) = set {
+            let by = u64::try_from(set.unsigned_abs()).unwrap_or(u64::MAX);
+            self.ahead = if set < 0 { self.ahead.saturating_add(by) } else { self.ahead.saturating_sub(by) };
         }
-        self.before = Some((clock, now));
-        let time = clock.saturating_add(self.ahead).max(self.last + 1);
+        let time = time.saturating_add(self.ahead).max(self.last + 1);
         self.last = time;
-        (time, set)
+        (time, set.map(|set| i64::try_from(set).unwrap_or(i64::MAX)))
     }
 }
 
@@ -88,12 +125,16 @@ impl Timeline {
 mod tests {
     use super::*;
 
-    fn at(millis: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(millis)
+    /// A clock that shows so many ms, after so many ms.
+    fn at(start: Instant, clock: u64, passed: u64) -> Seen {
+        let moment = start + Duration::from_millis(passed);
+        Seen { clock: clock * 1_000_000, from: moment, to: moment }
     }
 
     #[test]
     fn points_are_multiples_and_late_ones_do_not_shift_the_rest() {
+        let start = Instant::now();
+        let at = |millis| at(start, millis, millis);
         let mut grid = Grid::new(Duration::from_millis(100));
         let (first, wait) = grid.next(at(1_234));
         assert_eq!((first, wait), (1_300_000_000, Duration::from_millis(66)));
@@ -109,12 +150,34 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_does_not_stop_the_ticks() {
+    fn a_clock_that_is_set_costs_no_points_and_adds_none() {
+        for set in [-3_600_000, -60_400, -60_000, -900, 900, 30_000, 30_499, 3_600_000i64] {
+            let start = Instant::now();
+            let mut grid = Grid::new(Duration::from_secs(1));
+            let (mut points, mut missed) = (0u64, 0);
+            for passed in (0..60_000).step_by(50) {
+                let by = if passed < 20_020 { 0 } else { set };
+                let seen = at(start, (10_000_000 + passed as i64 + by) as u64, passed);
+                let (point, wait) = grid.next(seen);
+                if wait.is_zero() {
+                    missed += grid.handle(point);
+                    points += 1;
+                    assert!(seen.clock - point < 1_000_000_000, "{set}: {point} at {}", seen.clock);
+                }
+            }
+            assert!(missed == 0 && (58..=61).contains(&points), "{set}: {points} points, {missed} missed");
+        }
+    }
+
+    #[test]
+    fn points_that_were_missed_while_the_clock_was_set_are_counted() {
+        let start = Instant::now();
         let mut grid = Grid::new(Duration::from_secs(1));
-        grid.handle(100_000_000_000);
-        assert_eq!(grid.next(at(40_500)), (40_000_000_000, Duration::ZERO));
-        assert_eq!(grid.handle(40_000_000_000), 0);
-        assert_eq!(grid.next(at(40_600)).0, 41_000_000_000);
+        let (point, _) = grid.next(at(start, 100_000, 0));
+        grid.handle(point);
+        // Stopped for five seconds, in which it was set back by a minute.
+        let (point, wait) = grid.next(at(start, 46_050, 6_050));
+        assert_eq!((point, wait, grid.handle(point)), (46_000_000_000, Duration::ZERO, 4));
     }
 
     #[test]
@@ -123,7 +186,7 @@ mod tests {
         let mut line = Timeline::default();
         let second = 1_000_000_000;
         let mut stamp =
-            |clock: u64, passed: u64| line.stamp(clock * second, start + Duration::from_secs(passed));
+            |clock: u64, passed: u64| line.stamp(clock * second, at(start, clock * 1_000, passed * 1_000));
         assert_eq!(stamp(100, 0), (100 * second, None));
         assert_eq!(stamp(101, 1), (101 * second, None));
         // Back by a minute, on from there, and forward again.
@@ -132,5 +195,22 @@ mod tests {
         assert_eq!(stamp(104, 4), (104 * second, Some(60 * second as i64)));
         // Forward by an hour is a gap.
         assert_eq!(stamp(3_705, 5), (3_705 * second, Some(3_600 * second as i64)));
+    }
+
+    #[test]
+    fn a_slow_answer_is_no_clock_that_was_set() {
+        let start = Instant::now();
+        let mut line = Timeline::default();
+        let mut stamp = |clock: u64, from: u64, to: u64| {
+            let moment = |millis| start + Duration::from_millis(millis);
+            let seen = Seen { clock: clock * 1_000_000, from: moment(from), to: moment(to) };
+            line.stamp(seen.clock, seen)
+        };
+        assert_eq!(stamp(10_000, 0, 10), (10_000_000_000, None));
+        // Read early and late in the three seconds that the answer took.
+        assert_eq!(stamp(11_000, 1_000, 4_000), (11_000_000_000, None));
+        assert_eq!(stamp(15_000, 5_000, 5_001), (15_000_000_000, None));
+        assert_eq!(stamp(19_000, 6_000, 9_000), (19_000_000_000, None));
+        assert_eq!(stamp(20_000, 10_000, 10_001), (20_000_000_000, None));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use super::Event;
 use crate::SnapshotSource;
@@ -13,6 +14,9 @@ pub struct Answer {
     pub source: usize,
     pub point: u64,
     pub result: Result<Arc<Snapshot>, String>,
+    /// Between asking and answering.
+    pub from: Instant,
+    pub to: Instant,
 }
 
 /// Asks one source whenever it is told to.
@@ -31,8 +35,10 @@ impl Worker {
         let (ask, points): (_, Receiver<u64>) = sync_channel(1);
         let run = move || {
             for point in points {
+                let from = Instant::now();
                 let result = snapshots.snapshot().map_err(|error| error.to_string());
-                if events.send(Event::Answer(Answer { source, point, result })).is_err() {
+                let answer = Answer { source, point, result, from, to: Instant::now() };
+                if events.send(Event::Answer(answer)).is_err() {
                     return;
                 }
             }
