@@ -72,10 +72,11 @@ impl Writer {
             frame: Vec::new(),
             bytes: 0,
         };
-        (&*writer.file).write_all(MAGIC)?;
-        writer.bytes = MAGIC.len() as u64;
         let json = serde_json::to_vec(header)?;
-        writer.frame(HEADER, |frame| frame.extend_from_slice(&json))?;
+        let mut begin = MAGIC.to_vec();
+        put_frame(&mut begin, HEADER, |frame| frame.extend_from_slice(&json));
+        (&*writer.file).write_all(&begin)?;
+        writer.bytes = begin.len() as u64;
         Ok(writer)
     }
 
@@ -84,13 +85,7 @@ impl Writer {
     fn frame(&mut self, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.frame);
         frame.clear();
-        frame.extend_from_slice(&[0; 8]);
-        frame.push(kind);
-        fill(&mut frame);
-        let length = (frame.len() - 8) as u32;
-        let checksum = crc32fast::hash(&frame[8..]);
-        frame[..4].copy_from_slice(&length.to_le_bytes());
-        frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+        put_frame(&mut frame, kind, fill);
         let result = (&*self.file).write_all(&frame);
         match &result {
             Ok(()) => self.bytes += frame.len() as u64,
@@ -143,6 +138,19 @@ impl Writer {
     pub fn file(&self) -> Arc<File> {
         self.file.clone()
     }
+}
+
+/// Appends a frame to what is to be written.
+fn put_frame(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    out.push(kind);
+    fill(out);
+    let frame = &mut out[start..];
+    let length = (frame.len() - 8) as u32;
+    let checksum = crc32fast::hash(&frame[8..]);
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// What a file of ticks holds.
