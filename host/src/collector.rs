@@ -164,16 +164,17 @@ impl Collector {
         change()
     }
 
-    /// The current numbers, at most `ttl` old. May block for as long as it takes
-    /// to refresh what must be refreshed.
+    /// The current numbers, at most `ttl` old, or read from now on if they are to
+    /// be `fresh`. May block for as long as it takes to refresh what must be
+    /// refreshed.
     ///
     /// # Errors
     ///
     /// When no thread can be started in place of a stuck one, or the agent is
     /// shutting down.
-    pub fn wait(&self) -> Result<Arc<Snapshot>, String> {
+    pub fn wait(&self, fresh: bool) -> Result<Arc<Snapshot>, String> {
         let shared = &self.0;
-        let ttl = *shared.ttl.read();
+        let ttl = shared.ttl(fresh);
         let mut state = shared.state.lock();
         if let (Some(latest), Some(taken)) = (&state.latest, state.taken)
             && taken.elapsed() < ttl
@@ -208,23 +209,39 @@ impl Collector {
 
 impl SnapshotSource for Collector {
     fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
-        self.wait().map_err(SourceError::new)
+        self.wait(false).map_err(SourceError::new)
+    }
+}
+
+/// A collector asked by somebody who has no use for the same snapshot twice.
+pub struct Fresh(pub Collector);
+
+impl SnapshotSource for Fresh {
+    fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+        self.0.wait(true).map_err(SourceError::new)
+    }
+}
+
+impl Shared {
+    /// How old the snapshot of another may be.
+    fn ttl(&self, fresh: bool) -> Duration {
+        if fresh { Duration::ZERO } else { *self.ttl.read() }
     }
 }
 
 impl Collector {
-    /// The current numbers, if they can be had without waiting for anything.
+    /// As [`wait`](Self::wait), if there is nothing to wait for.
     ///
     /// Handing over to the thread and back costs more than reading the numbers
     /// does. When no source is due, or who asks is not going to wait for it, no
     /// foreign code will run, and they can be read right here.
-    pub fn at_once(&self) -> Option<Arc<Snapshot>> {
+    pub fn at_once(&self, fresh: bool) -> Option<Arc<Snapshot>> {
         let shared = &self.0;
         let now = Instant::now();
         {
             let mut state = shared.state.lock();
             let age = state.taken.map_or(Duration::MAX, |taken| now.duration_since(taken));
-            if age < *shared.ttl.read()
+            if age < shared.ttl(fresh)
                 && let Some(latest) = &state.latest
             {
                 return Some(latest.clone());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Query, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use metriken_exposition::Snapshot as Exchange;
 use rezolus_modes::Describe;
 use rezolus_modes::snapshot::Snapshot;
+use rezolus_modes::source::headers::Wanted;
 use rezolus_modes::wire;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -38,9 +39,6 @@ const MOST_CONNECTIONS: usize = 256;
 /// The longest time `/status?cost=` may be asked for.
 const LONGEST_COST: Duration = Duration::from_secs(60);
 
-/// The header with which a client lists the hashes of the schemas it holds.
-pub const SCHEMAS_HEADER: &str = "rezolus-schemas";
-
 /// What the handlers need.
 pub struct Agent {
     pub source: Collector,
@@ -63,11 +61,11 @@ pub fn router(agent: Arc<Agent>) -> Router {
         .route("/", get(banner))
         .route("/metrics/binary", get(binary))
         .route("/metrics/json", get(json))
-        .route("/metrics/descriptions", get(descriptions))
-        .route("/systeminfo", get(machine))
-        .route("/samplers", get(samplers))
+        .route("/metrics/descriptions", get(described))
+        .route("/systeminfo", get(described))
+        .route("/samplers", get(described))
         .route("/status", get(status))
-        .route("/dashboards", get(dashboards))
+        .route("/dashboards", get(described))
         .fallback(not_found)
         .with_state(agent)
 }
@@ -164,38 +162,31 @@ fn unavailable(why: String) -> Response {
 }
 
 /// Takes a snapshot without holding up other connections.
-async fn snapshot(agent: &Arc<Agent>) -> Result<Arc<Snapshot>, Response> {
-    if let Some(snapshot) = agent.source.at_once() {
+async fn snapshot(agent: &Arc<Agent>, fresh: bool) -> Result<Arc<Snapshot>, Response> {
+    if let Some(snapshot) = agent.source.at_once(fresh) {
         return Ok(snapshot);
     }
     let agent = agent.clone();
-    match tokio::task::spawn_blocking(move || agent.source.wait()).await {
+    match tokio::task::spawn_blocking(move || agent.source.wait(fresh)).await {
         Ok(result) => result.map_err(unavailable),
         Err(error) => Err(unavailable(error.to_string())),
     }
 }
 
 async fn binary(Shared(agent): Handle, headers: HeaderMap) -> Response {
-    let snapshot = match snapshot(&agent).await {
+    let wanted = Wanted::of(&headers);
+    let snapshot = match snapshot(&agent, wanted.fresh).await {
         Ok(snapshot) => snapshot,
         Err(response) => return response,
     };
-    let held = headers.get(SCHEMAS_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let held: Vec<(u64, u64)> = held.split(',').filter_map(|text| hash(text.trim())).collect();
-    match agent.encoder.lock().encode(&snapshot, &held) {
+    match agent.encoder.lock().encode(&snapshot, &wanted.held) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response(),
         Err(error) => unavailable(format!("the snapshot cannot be encoded: {error}")),
     }
 }
 
-/// A hash in 32 hexadecimal digits.
-fn hash(text: &str) -> Option<(u64, u64)> {
-    let half = |range| u64::from_str_radix(text.get(range)?, 16).ok();
-    Some((half(0..16)?, half(16..32)?)).filter(|_| text.len() == 32)
-}
-
-async fn json(Shared(agent): Handle) -> Response {
-    match snapshot(&agent).await {
+async fn json(Shared(agent): Handle, headers: HeaderMap) -> Response {
+    match snapshot(&agent, Wanted::of(&headers).fresh).await {
         Ok(snapshot) => as_json(&Exchange::V3(snapshot.to_exchange())),
         Err(response) => response,
     }
@@ -203,13 +194,14 @@ async fn json(Shared(agent): Handle) -> Response {
 
 fn as_json<T: serde::Serialize>(value: &T) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(body) => as_it_is(body),
         Err(error) => unavailable(format!("cannot be encoded: {error}")),
     }
 }
 
-async fn descriptions() -> Response {
-    as_json(&all_descriptions())
+/// JSON that is text already.
+fn as_it_is(body: impl IntoResponse) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// What the metrics mean, by name.
@@ -241,16 +233,12 @@ impl Describe for Agent {
     }
 }
 
-async fn machine(Shared(agent): Handle) -> Response {
-    as_json(agent.systeminfo.get_or_init(|| systeminfo::collect(Path::new("/"))))
-}
-
-async fn samplers(Shared(agent): Handle) -> Response {
-    as_json(&status::entries(&agent.board.read().plugins))
-}
-
-async fn dashboards(Shared(agent): Handle) -> Response {
-    as_json(&agent.board.read().dashboards)
+/// What modes inside the agent are told as well.
+async fn described(Shared(agent): Handle, uri: Uri) -> Response {
+    match agent.text(uri.path()) {
+        Some(text) => as_it_is(text),
+        None => unavailable(format!("{} cannot be encoded", uri.path())),
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,12 +11,13 @@ use rezolus_modes::SnapshotSource;
 use rezolus_modes::exporter::{self, Descriptions, Sending, Started};
 use rezolus_modes::hindsight::{self, Hindsight, Sampled, Span};
 use rezolus_modes::log::columns::Source;
-use rezolus_modes::source::Endpoint;
+use rezolus_modes::source::{Endpoint, SHARED_FROM};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::agent::{Signals, start_log};
+use crate::collector::Fresh;
 use crate::config::Config;
 use crate::http::{self, Agent};
 
@@ -110,8 +111,13 @@ pub async fn start(config: &Config, agent: &Arc<Agent>, stop: &watch::Receiver<b
         modes.exporter(&config.exporter, source, Arc::new(http::all_descriptions), stop).await?;
     }
     if config.hindsight.enabled {
+        let source = agent.source.clone();
+        let snapshots: Arc<dyn SnapshotSource> = match config.hindsight.interval < SHARED_FROM {
+            true => Arc::new(Fresh(source)),
+            false => Arc::new(source),
+        };
         let sampled = Sampled {
-            snapshots: Arc::new(agent.source.clone()),
+            snapshots,
             describe: agent.clone(),
             source: Source { name: "rezolus".into(), endpoint: None },
         };
@@ -130,8 +136,8 @@ pub fn run_hindsight(path: &Path) -> Result<ExitCode> {
     let _set_level = start_log(&config)?;
     block_on(async {
         let timeout = (config.hindsight.interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10));
-        let endpoint =
-            Arc::new(Endpoint::new(&config.hindsight.source, timeout).context("[hindsight] source")?);
+        let endpoint = Endpoint::new(&config.hindsight.source, timeout).context("[hindsight] source")?;
+        let endpoint = Arc::new(endpoint.fresh(config.hindsight.interval < SHARED_FROM));
         let source = Source { name: "rezolus".into(), endpoint: Some(endpoint.url()) };
         let sampled = Sampled { snapshots: endpoint.clone(), describe: endpoint, source };
         let (stop, stopped) = watch::channel(false);

@@ -189,6 +189,14 @@ impl Hindsight {
     ///
     /// When the folder cannot be used.
     pub fn start(config: Config, sampled: Sampled) -> Result<Arc<Self>> {
+        let hindsight = Arc::new(Self::open(config, sampled)?);
+        let ours = hindsight.clone();
+        let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample())?;
+        *hindsight.thread.lock() = Some(thread);
+        Ok(hindsight)
+    }
+
+    fn open(config: Config, sampled: Sampled) -> Result<Self> {
         let header = Header {
             interval_ns: u64::try_from(config.interval.as_nanos())?,
             sources: vec![sampled.source.clone()],
@@ -209,7 +217,7 @@ impl Hindsight {
                 tracing::warn!("hindsight: {}: {error}", config.folder.display());
             }
         }
-        let hindsight = Arc::new(Self {
+        Ok(Self {
             config,
             sampled,
             log: Mutex::new(log),
@@ -221,11 +229,7 @@ impl Hindsight {
             trouble: Mutex::default(),
             thread: Mutex::default(),
             _lock: lock,
-        });
-        let ours = hindsight.clone();
-        let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample())?;
-        *hindsight.thread.lock() = Some(thread);
-        Ok(hindsight)
+        })
     }
 
     /// Ends sampling; the buffer stays.
@@ -456,6 +460,72 @@ fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SourceError;
+    use crate::snapshot::{Group, GroupSchema, MetricDesc, Numbers, Snapshot};
+
+    struct Nothing;
+    impl SnapshotSource for Nothing {
+        fn snapshot(&self) -> Result<Arc<Snapshot>, SourceError> {
+            Err(SourceError::new("nothing to sample"))
+        }
+    }
+    impl Describe for Nothing {
+        fn text(&self, _: &str) -> Option<String> {
+            None
+        }
+    }
+
+    /// Counters that move at rates of their own.
+    fn snapshot(at: u64) -> Arc<Snapshot> {
+        let mut numbers = Numbers::default();
+        numbers.counters.extend((0..40).map(|n| Some(at * (n % 7) * 13 + (at * n) % 7)));
+        let counters = (0..40).map(|n| MetricDesc { name: format!("c/{n}"), ..Default::default() });
+        let schema = GroupSchema { counters: counters.collect(), ..Default::default() };
+        let lengths = numbers.lengths();
+        let group = Group { name: "test".into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
+        Arc::new(Snapshot {
+            systemtime: SystemTime::UNIX_EPOCH + Duration::from_secs(at),
+            duration: Duration::from_micros(70),
+            metadata: Vec::new(),
+            groups: vec![group],
+            numbers,
+        })
+    }
+
+    #[test]
+    fn a_day_takes_no_more_room_than_its_first_minutes() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            duration: Duration::from_secs(900),
+            folder: folder.path().to_path_buf(),
+            ..Config::default()
+        };
+        let source = Source { name: "test".into(), endpoint: None };
+        let sampled = Sampled { snapshots: Arc::new(Nothing), describe: Arc::new(Nothing), source };
+        let hindsight = Hindsight::open(config, sampled).unwrap();
+        let size = || -> u64 {
+            let files = std::fs::read_dir(folder.path()).unwrap().flatten();
+            // A file may go between the two.
+            files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+        };
+        let (begin, mut early, mut late) = (1_700_000_000, 0, 0);
+        for at in begin..begin + 86_400 {
+            hindsight.keep(at * 1_000_000_000, snapshot(at));
+            // Segments are made beside: wait until this one is, for a steady picture.
+            if (at - begin) % 450 == 449 {
+                while hindsight.log.lock().parts().iter().rev().skip(1).any(|part| !part.is_done()) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                let most = if at - begin < 3 * 3600 { &mut early } else { &mut late };
+                *most = size().max(*most);
+            }
+        }
+        let status = hindsight.status();
+        assert_eq!(status.ticks_missed, 0);
+        assert!((900.0..1000.0).contains(&status.retained_seconds), "{status:?}");
+        assert!(late <= early + early / 20, "{early} bytes in the first hours, {late} later");
+        assert!(status.bytes <= early, "{status:?}");
+    }
 
     #[test]
     fn sizes() {

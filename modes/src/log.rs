@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -51,8 +51,14 @@ pub struct Part {
     pub range: Option<(u64, u64)>,
     pub rows: usize,
     pub bytes: u64,
-    /// Nothing writes it or makes a segment of it any more: it may be deleted.
     done: bool,
+}
+
+impl Part {
+    /// Nothing writes it or makes a segment of it any more: it may be deleted.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
 }
 
 /// A log that is written to.
@@ -62,7 +68,6 @@ pub struct Log {
     writer: Option<ticks::Writer>,
     columns: Columns,
     notes: Vec<Note>,
-    began: Instant,
     most_time: Duration,
     most_file: u64,
     number: u64,
@@ -113,7 +118,6 @@ impl Log {
             header,
             writer: None,
             notes: Vec::new(),
-            began: Instant::now(),
             most_time: MOST_TIME,
             most_file: u64::MAX,
             number,
@@ -132,7 +136,6 @@ impl Log {
             let _ = fs::remove_file(&path);
             self.writer = Some(ticks::Writer::create(&path, &self.header)?);
             self.syncer.sync_folder();
-            self.began = Instant::now();
         }
         self.writer.as_mut().ok_or_else(|| io::Error::other("no file"))
     }
@@ -149,9 +152,10 @@ impl Log {
         let (file, length) = (writer.file(), writer.bytes);
         self.syncer.sync(file);
         self.columns.append(timestamp, parts);
+        let time = self.columns.range().map_or(0, |(first, last)| last.saturating_sub(first));
         if self.columns.rows() >= MOST_TICKS
             || self.columns.bytes() >= MOST_BYTES
-            || self.began.elapsed() >= self.most_time
+            || u128::from(time) >= self.most_time.as_nanos()
             || length >= self.most_file
         {
             self.roll();
@@ -208,6 +212,26 @@ impl Log {
             let _ = thread.join();
         }
         self.trouble.lock().take().map_or(Ok(()), Err)
+    }
+
+    /// Ends the log and returns all that is in it. The ticks at hand are not made
+    /// a segment of, but stay as they are until the log is deleted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Contents::read`].
+    pub fn into_contents(mut self) -> Result<Contents, String> {
+        if let Some((sender, thread)) = self.sealer.take() {
+            drop(sender);
+            let _ = thread.join();
+        }
+        let at_hand = self.writer.is_some().then(|| Job {
+            number: self.number,
+            columns: std::mem::take(&mut self.columns),
+            header: self.header.clone(),
+            notes: std::mem::take(&mut self.notes),
+        });
+        Contents::gather(&self.folder, 0..=u64::MAX, at_hand)
     }
 
     /// What went wrong in the background since this was last asked.
@@ -479,6 +503,11 @@ impl Contents {
     ///
     /// When the folder cannot be read, or is no log.
     pub fn read(folder: &Path, range: RangeInclusive<u64>) -> Result<Self, String> {
+        Self::gather(folder, range, None)
+    }
+
+    /// The same by the log's writer, which has the last ticks in memory.
+    fn gather(folder: &Path, range: RangeInclusive<u64>, at_hand: Option<Job>) -> Result<Self, String> {
         let fail = |error: io::Error| format!("{}: {error}", folder.display());
         let mut contents = Self {
             header: Header::default(),
@@ -489,10 +518,13 @@ impl Contents {
             range: None,
         };
         // Ticks first: while we look they may become a segment, not the reverse.
-        let open: BTreeMap<_, _> = files(folder, "ticks").map_err(fail)?;
+        let mut open: BTreeMap<_, _> = files(folder, "ticks").map_err(fail)?;
+        if let Some(job) = &at_hand {
+            open.remove(&job.number);
+        }
         let loose: Vec<_> = open.iter().map(|(number, path)| (*number, ticks::read(path))).collect();
         let mut sealed = files(folder, "parquet").map_err(fail)?;
-        if open.is_empty() && sealed.is_empty() {
+        if open.is_empty() && sealed.is_empty() && at_hand.is_none() {
             return Err(format!("{}: this folder is not a log", folder.display()));
         }
         let mut loose: BTreeMap<_, _> = loose.into_iter().collect();
@@ -510,6 +542,11 @@ impl Contents {
                 Some(Err(why)) => contents.damage.push(why),
                 None => {}
             }
+        }
+        if let Some(job) = at_hand {
+            contents.header = job.header;
+            contents.add_notes(job.notes, &range);
+            contents.add_columns(&job.columns)?;
         }
         Ok(contents)
     }

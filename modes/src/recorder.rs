@@ -6,6 +6,7 @@
 
 mod command;
 mod metadata;
+mod missed;
 mod progress;
 mod schedule;
 mod worker;
@@ -26,9 +27,10 @@ use crate::log::columns::Source;
 use crate::log::{Contents, Header, Log, Note, remove_abandoned, write_aside};
 use crate::signals;
 use crate::snapshot::Snapshot;
-use crate::source::{Endpoint, Kind};
+use crate::source::{Endpoint, Kind, SHARED_FROM};
 use command::Running;
 pub use metadata::{described, recording_metadata};
+use missed::Missed;
 use progress::Progress;
 pub use schedule::{Grid, Seen, Timeline, nanos};
 use worker::{Answer, Worker};
@@ -69,15 +71,6 @@ struct Watched {
     down: Option<(u64, String)>,
     /// What tells one run of an agent from the next.
     epoch: Option<String>,
-}
-
-/// Ticks that were not taken, in one piece.
-#[derive(Clone, Debug)]
-struct Missed {
-    from: u64,
-    to: u64,
-    count: u64,
-    reason: String,
 }
 
 /// Where the ticks of a recording are until it is finished.
@@ -168,7 +161,7 @@ fn connect(options: &Options) -> Result<Vec<Arc<Endpoint>>> {
     let timeout = (options.interval * 2).clamp(Duration::from_secs(2), Duration::from_secs(10));
     let mut endpoints = Vec::new();
     for url in &options.urls {
-        let endpoint = Endpoint::new(url, timeout)?;
+        let endpoint = Endpoint::new(url, timeout)?.fresh(options.interval < SHARED_FROM);
         endpoint.probe()?;
         endpoints.push(Arc::new(endpoint));
     }
@@ -203,8 +196,7 @@ struct Recorder {
     /// Points so far, taken or not.
     points: u64,
     taken: u64,
-    missed: Vec<Missed>,
-    missed_count: u64,
+    missed: Missed,
     running: Option<Running>,
     progress: Progress,
     /// The row that is being put together.
@@ -248,8 +240,7 @@ impl Recorder {
             began: Instant::now(),
             points: 0,
             taken: 0,
-            missed: Vec::new(),
-            missed_count: 0,
+            missed: Missed::new(u64::try_from(options.interval.as_nanos()).unwrap_or(u64::MAX)),
             running,
             progress: Progress::new(options.duration),
             row: None,
@@ -269,7 +260,7 @@ impl Recorder {
                 self.tick(point);
                 continue;
             }
-            self.progress.show(self.began.elapsed(), self.taken, self.missed_count, &self.log);
+            self.progress.show(self.began.elapsed(), self.taken, self.missed.count, &self.log);
             // In pieces, in case the clock is set meanwhile.
             match events.recv_timeout(wait.min(Duration::from_millis(200))) {
                 Ok(event) => {
@@ -312,7 +303,7 @@ impl Recorder {
         if missed > 0 {
             let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
             let first = point - passed * step;
-            self.miss(first, first + (missed - 1) * step, missed, "the recorder did not get to run");
+            self.missed.add(first, missed, "the recorder did not get to run");
         }
         if missed == left {
             return;
@@ -329,7 +320,7 @@ impl Recorder {
                 Some((_, why)) => why.clone(),
                 None => "the answer to an earlier tick had not come".into(),
             };
-            self.miss(point, point, 1, &reason);
+            self.missed.add(point, 1, &reason);
         }
     }
 
@@ -365,7 +356,7 @@ impl Recorder {
                     }
                     // Late. Of several sources the row is gone.
                     _ if alone => {
-                        self.unmiss(point);
+                        self.missed.remove(point);
                         self.append(&Row { point, seen, parts: vec![Some(snapshot)] });
                     }
                     _ => {}
@@ -391,7 +382,7 @@ impl Recorder {
             Some((_, why)) => why.clone(),
             None => "no answer within the interval".into(),
         };
-        self.miss(point, point, 1, &reason);
+        self.missed.add(point, 1, &reason);
     }
 
     fn append(&mut self, row: &Row) {
@@ -428,7 +419,7 @@ impl Recorder {
                 if self.disk.as_ref() != Some(&reason) {
                     self.progress.say(&format!("ticks cannot be kept: {reason}; trying on"));
                 }
-                self.miss(point, point, 1, &reason);
+                self.missed.add(point, 1, &reason);
                 self.disk = Some(reason);
             }
         }
@@ -478,33 +469,6 @@ impl Recorder {
         }
     }
 
-    fn miss(&mut self, from: u64, to: u64, count: u64, reason: &str) {
-        self.missed_count += count;
-        let step = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
-        match self.missed.last_mut() {
-            Some(last) if last.reason == reason && last.to + step == from => {
-                last.to = to;
-                last.count += count;
-            }
-            _ => self.missed.push(Missed { from, to, count, reason: reason.into() }),
-        }
-    }
-
-    /// A tick that was given up came after all.
-    fn unmiss(&mut self, point: u64) {
-        if let Some(last) = self.missed.last_mut()
-            && last.to == point
-            && last.count > 0
-        {
-            last.count -= 1;
-            last.to = point.saturating_sub(u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX));
-            self.missed_count -= 1;
-            if last.count == 0 {
-                self.missed.pop();
-            }
-        }
-    }
-
     /// Sees to it that the command is gone. Returns its exit code.
     fn end_command(&mut self, end: End, events: &Receiver<Event>) -> i32 {
         if let End::Command(status) = end {
@@ -533,27 +497,21 @@ impl Recorder {
         }
     }
 
-    fn finish(mut self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
-        let ended = metadata::at_end(endpoints, &self.sources, &self.missed_ranges());
+    fn finish(self, options: &Options, endpoints: &[Arc<Endpoint>]) -> Result<()> {
+        let ended = metadata::at_end(endpoints, &self.sources, &self.missed);
         let folder = self.log.folder().to_path_buf();
         let output = options.output.display();
         let left = || format!("{output}: not written; the ticks are in {}", folder.display());
-        // Ticks that did not become a segment, for want of room perhaps, are read as they are.
-        let _ = self.log.finish();
-        let contents = Contents::read(&folder, 0..=u64::MAX).map_err(anyhow::Error::msg);
+        let contents = self.log.into_contents().map_err(anyhow::Error::msg);
         if self.taken == 0 {
             let _ = fs::remove_dir_all(&folder);
-            let why = self.missed.last().map_or("the time was too short", |missed| &missed.reason);
+            let why = self.missed.last_reason().unwrap_or("the time was too short");
             bail!("{output}: not written: no tick was taken ({why})");
         }
         write_recording(&contents.with_context(left)?, &options.output, ended).with_context(left)?;
         fs::remove_dir_all(&folder).with_context(|| format!("{}: cannot be removed", folder.display()))?;
-        self.progress.end(&options.output, self.taken, self.missed_count, self.began.elapsed());
+        self.progress.end(&options.output, self.taken, self.missed.count, self.began.elapsed());
         Ok(())
-    }
-
-    fn missed_ranges(&self) -> Vec<(u64, u64, u64, String)> {
-        self.missed.iter().map(|m| (m.from, m.to, m.count, m.reason.clone())).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //! Prometheus exporter shows.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use crate::snapshot::{Lengths, Snapshot};
 use crate::{SnapshotSource, SourceError, wire};
 
 pub mod exposition;
+pub mod headers;
 mod http;
 pub mod prometheus;
 
 use http::{Answer, Client, Failure, Place};
 
+pub use headers::SCHEMAS_HEADER;
 pub use http::MOST_BYTES;
 
-/// The header with which a client lists the hashes of the schemas it holds.
-pub const SCHEMAS_HEADER: &str = "rezolus-schemas";
-
-/// The header must fit where an agent takes it; an agent has some fifty groups.
-const MOST_HELD: usize = 256;
+/// Who asks more often than this asks for snapshots of its own: one that is
+/// shared might be that of the tick before.
+pub const SHARED_FROM: Duration = Duration::from_millis(50);
 
 /// Where an agent has its snapshots.
 const AGENT_PATH: &str = "/metrics/binary";
@@ -55,6 +55,7 @@ pub enum Kind {
 pub struct Endpoint {
     place: Place,
     client: Client,
+    fresh: bool,
     state: Mutex<State>,
 }
 
@@ -75,13 +76,21 @@ impl Endpoint {
     pub fn new(url: &str, timeout: Duration) -> Result<Self, SourceError> {
         let place = Place::parse(url).map_err(SourceError::new)?;
         let client = Client::new(place.origin.clone(), timeout);
-        Ok(Self { place, client, state: Mutex::default() })
+        Ok(Self { place, client, fresh: false, state: Mutex::default() })
     }
 
     /// Does without finding out what it is.
     #[must_use]
     pub fn of_kind(mut self, kind: Kind) -> Self {
         self.state.get_mut().kind = Some(kind);
+        self
+    }
+
+    /// Whether an agent is asked for snapshots that it takes for nobody else:
+    /// each is newer than the request, whatever the agent's `ttl`.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.fresh = fresh;
         self
     }
 
@@ -200,14 +209,16 @@ impl Endpoint {
     /// sent, so a failure is tried again from nothing.
     fn agent(&self, schemas: &mut wire::Schemas, deadline: Instant) -> Result<Snapshot, Failure> {
         let path = self.path(Kind::Agent);
+        let fresh: &[_] = if self.fresh { &[headers::NO_CACHE] } else { &[] };
         if !schemas.is_empty() {
-            let answer = self.client.get(path, &[(SCHEMAS_HEADER, &held(schemas))], deadline)?;
+            let held = headers::held(schemas);
+            let answer = self.client.get(path, &[&[(SCHEMAS_HEADER, &*held)], fresh].concat(), deadline)?;
             match decode(&answer, schemas) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(_) => *schemas = wire::Schemas::default(),
             }
         }
-        decode(&self.client.get(path, &[], deadline)?, schemas)
+        decode(&self.client.get(path, fresh, deadline)?, schemas)
     }
 
     /// Finds out what it is by what it answers.
@@ -245,17 +256,6 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("url", &self.url()).finish_non_exhaustive()
     }
-}
-
-/// The value of the header: 32 hexadecimal digits each.
-fn held(schemas: &wire::Schemas) -> String {
-    let mut text = String::new();
-    for (high, low) in schemas.hashes().take(MOST_HELD) {
-        let comma = if text.is_empty() { "" } else { "," };
-        // Writing into a string does not fail.
-        let _ = write!(text, "{comma}{high:016x}{low:016x}");
-    }
-    text
 }
 
 fn decode(answer: &Answer, schemas: &mut wire::Schemas) -> Result<Snapshot, Failure> {

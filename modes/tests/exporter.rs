@@ -351,17 +351,21 @@ impl SnapshotSource for Broken {
 async fn paths() {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use rezolus_modes::source::SCHEMAS_HEADER;
     use rezolus_modes::wire;
     use tower::ServiceExt;
 
-    let get = async |source: Arc<dyn SnapshotSource>, path: &str, accept: &str| {
+    let ask = async |source: Arc<dyn SnapshotSource>, path: &str, header: (&str, &str)| {
         let (_stop, stopped) = tokio::sync::watch::channel(false);
         let started = rezolus_modes::exporter::start(config(""), source, descriptions(), stopped).unwrap();
-        let request = Request::get(path).header("accept", accept).body(Body::empty()).unwrap();
+        let request = Request::get(path).header(header.0, header.1).body(Body::empty()).unwrap();
         let response = started.router.oneshot(request).await.unwrap();
         let content_type = response.headers()["content-type"].to_str().unwrap().to_string();
         let status = response.status().as_u16();
         (status, content_type, to_bytes(response.into_body(), usize::MAX).await.unwrap())
+    };
+    let get = async |source: Arc<dyn SnapshotSource>, path: &str, accept: &str| {
+        ask(source, path, ("accept", accept)).await
     };
     let source = Fixed::new(sample());
     for (accept, expected) in [
@@ -376,8 +380,18 @@ async fn paths() {
         assert_eq!((status, content_type.as_str(), body.is_empty()), (200, expected, false));
     }
     let (_, _, body) = get(source.clone(), "/metrics/binary", "").await;
-    let decoded = wire::decode(&body, &mut wire::Schemas::default()).unwrap();
+    let mut schemas = wire::Schemas::default();
+    let decoded = wire::decode(&body, &mut schemas).unwrap();
     assert_eq!(decoded.numbers, sample().numbers);
+    // Without the schemas that the client holds, and with those it does not.
+    let (high, low) = decoded.groups[0].hash;
+    let held = format!("{high:016x}{low:016x}");
+    let (_, _, brief) = ask(source.clone(), "/metrics/binary", (SCHEMAS_HEADER, &held)).await;
+    assert!(brief.len() < body.len() && wire::decode(&brief, &mut wire::Schemas::default()).is_err());
+    assert_eq!(wire::decode(&brief, &mut schemas).unwrap().numbers, sample().numbers);
+    let (_, _, full) =
+        ask(source.clone(), "/metrics/binary", (SCHEMAS_HEADER, &format!("{low:016x}{high:016x}"))).await;
+    wire::decode(&full, &mut wire::Schemas::default()).unwrap();
     let (_, content_type, body) = get(source.clone(), "/metrics/json", "").await;
     assert_eq!(content_type, "application/json");
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -530,6 +530,52 @@ memory_free{{sampler="memory"}} 0 {0}
     assert_eq!(text, expected);
 }
 
+fn promtool(arguments: &[&str]) -> String {
+    let output = Process::new("promtool")
+        .args(arguments)
+        .output()
+        .expect("promtool is needed: apt-get install prometheus");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("error"), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What Prometheus's own importer makes of an export: every value that there
+/// is, at its time.
+#[test]
+fn promtool_imports_an_export() {
+    let folder = folder();
+    let all = times(50);
+    let file = Made::new(&all).write(&folder, "a.parquet");
+    let (text, blocks) = (path(&folder, "a.om"), path(&folder, "blocks"));
+    said(&["export", &file, "--format", "openmetrics", "-o", &text]);
+    promtool(&["tsdb", "create-blocks-from", "openmetrics", &text, &blocks]);
+    let listed = promtool(&["tsdb", "list", &blocks]);
+    // A counter, a gauge, and a histogram of three buckets and `+Inf`.
+    let block: Vec<&str> = listed.lines().nth(1).expect(&listed).split_whitespace().collect();
+    let samples = 50 + 50 - 17 + 4 * 50;
+    assert!(block.contains(&samples.to_string().as_str()) && block.contains(&"6"), "{listed}");
+
+    // It insists on one, empty as it may be.
+    std::fs::create_dir(path(&folder, "blocks/wal")).unwrap();
+    let dumped = promtool(&["tsdb", "dump", &blocks]);
+    let values = |name: &str| -> Vec<(f64, u64)> {
+        let lines = dumped.lines().filter(|line| line.contains(&format!("__name__=\"{name}\"")));
+        let value = |line: &str| {
+            let mut words = line.rsplit(' ');
+            let time = words.next().unwrap().parse().unwrap();
+            (words.next().unwrap().parse().unwrap(), time)
+        };
+        lines.map(value).collect()
+    };
+    let at = |row: usize| all[row] / 1_000_000;
+    let counter = |row: usize| ((u64::MAX - 1000 + 2 * row as u64) as f64, at(row));
+    assert_eq!(values("cpu_usage_total"), (0..50).map(counter).collect::<Vec<_>>());
+    let gauge = |row: usize| (row % 3 != 1).then(|| (-(row as f64), at(row)));
+    assert_eq!(values("memory_free"), (0..50).filter_map(gauge).collect::<Vec<_>>());
+    assert_eq!(values("latency_bucket").len(), 4 * 50);
+}
+
 /// Every tool that reads a file, and where it would write.
 fn tools(file: &str, good: &str, out: &str) -> Vec<Vec<String>> {
     let lines = [

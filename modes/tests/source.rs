@@ -17,7 +17,8 @@ const V2: &[u8] = include_bytes!("fixtures/wire/v2.msgpack");
 const V3: &[u8] = include_bytes!("fixtures/wire/v3.msgpack");
 const V3_WITHOUT_SCHEMA: &[u8] = include_bytes!("fixtures/wire/v3n.msgpack");
 
-/// Path and value of the schemas header.
+/// Path, and the value of the header for schemas; `fresh` after it if what is
+/// shared is not wanted.
 type Request = (String, String);
 
 /// Answers every request by `answer`, which writes raw bytes and returns
@@ -61,7 +62,10 @@ fn converse(
                 break;
             }
             if let Some((SCHEMAS_HEADER, value)) = line.trim().split_once(": ") {
-                held = value.to_string();
+                held.insert_str(0, value);
+            }
+            if line.trim() == "cache-control: no-cache" {
+                held.push_str(" fresh");
             }
         }
         if !answer(&(path, held), &mut stream)? {
@@ -143,6 +147,19 @@ fn an_agent_is_asked_without_the_schemas_held() {
     let second = endpoint.snapshot().unwrap();
     assert!(Arc::ptr_eq(&first.groups[0].schema, &second.groups[0].schema));
     assert_eq!(connections.load(Ordering::Relaxed), 1, "the connection is kept");
+}
+
+#[test]
+fn an_agent_is_asked_for_a_snapshot_of_ones_own() {
+    let (url, _) = serve(|(_, header), stream| match header.as_str() {
+        " fresh" => reply(stream, "200 OK", "", V3),
+        "3d173d6825abed8b9fa9d58729eaeb80 fresh" => reply(stream, "200 OK", "", V3_WITHOUT_SCHEMA),
+        header => reply(stream, "404 Not Found", "text/plain", header.as_bytes()),
+    });
+    let fresh = endpoint(&url).fresh(true);
+    fresh.snapshot().unwrap();
+    fresh.snapshot().unwrap();
+    endpoint(&url).snapshot().unwrap_err();
 }
 
 #[test]

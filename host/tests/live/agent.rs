@@ -102,9 +102,8 @@ impl Agent {
         self.folder.path().join("config.toml")
     }
 
-    pub fn signal(&self, signal: i32) {
-        // SAFETY: a signal to our own child, which has not been waited for.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    pub fn signal(&self, number: i32) {
+        signal(&self.child, number);
     }
 
     /// Waits until the agent has ended by itself.
@@ -120,7 +119,7 @@ impl Agent {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
+        log(self.folder.path())
     }
 
     /// GET, with the status code.
@@ -196,23 +195,37 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if let Ok(Some(_)) = self.child.try_wait() {
+        end(&mut self.child, self.folder.path());
+    }
+}
+
+/// Ends what was started in a folder, which has to heed SIGTERM.
+fn end(child: &mut Child, folder: &Path) {
+    if let Ok(Some(_)) = child.try_wait() {
+        return;
+    }
+    signal(child, libc::SIGTERM);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        if let Ok(Some(_)) = child.try_wait() {
             return;
         }
-        self.signal(libc::SIGTERM);
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if !thread::panicking() {
-            panic!("the agent did not end within 5 s of SIGTERM\n{}", self.log());
-        }
+        thread::sleep(Duration::from_millis(5));
     }
+    let _ = child.kill();
+    let _ = child.wait();
+    if !thread::panicking() {
+        panic!("it did not end within 5 s of SIGTERM\n{}", log(folder));
+    }
+}
+
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: a signal to our own child, which has not been waited for.
+    unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+}
+
+fn log(folder: &Path) -> String {
+    fs::read_to_string(folder.join("log")).unwrap()
 }
 
 /// A plugin of this build.
@@ -277,7 +290,7 @@ impl Mode {
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap()
+        log(self.folder.path())
     }
 
     pub fn runs(&mut self) -> bool {
@@ -287,23 +300,7 @@ impl Mode {
 
 impl Drop for Mode {
     fn drop(&mut self) {
-        if let Ok(Some(_)) = self.child.try_wait() {
-            return;
-        }
-        // SAFETY: a signal to our own child, which has not been waited for.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if !thread::panicking() {
-            panic!("it did not end within 5 s of SIGTERM\n{}", self.log());
-        }
+        end(&mut self.child, self.folder.path());
     }
 }
 

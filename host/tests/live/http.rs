@@ -245,6 +245,30 @@ fn root_a_snapshot_is_shared_for_its_time() {
     assert_ne!(time(&agent), first);
 }
 
+/// Whoever asks for it gets a snapshot that is newer than the one before.
+#[test]
+fn root_a_snapshot_is_not_shared_with_those_who_object() {
+    let agent = Agent::start_as(&["syscall", "memory"], "ttl = \"1h\"", "");
+    let time = |header| {
+        let binary = decode(&ask(&agent, "GET", "/metrics/binary", header).body)[0].clone();
+        (binary[0].as_u64().unwrap(), binary[1].as_u64().unwrap())
+    };
+    let no_cache = Some(("cache-control", "no-cache"));
+    let mut last = time(None);
+    for _ in 0..20 {
+        assert_eq!(time(None), last, "what was taken last is shared");
+        let own = time(no_cache);
+        assert!(own > last, "{own:?} after {last:?}");
+        last = own;
+    }
+    let json = |header| {
+        let body = ask(&agent, "GET", "/metrics/json", header).body;
+        serde_json::from_slice::<Value>(&body).unwrap()["systemtime"].take()
+    };
+    assert_eq!(json(None), json(None));
+    assert_ne!(json(no_cache), json(no_cache));
+}
+
 fn connect(agent: &Agent) -> TcpStream {
     let stream = TcpStream::connect(agent.url().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(9))).unwrap();

@@ -8,6 +8,7 @@ mod agent;
 mod blockio;
 mod cli;
 mod cpu;
+mod damaged;
 mod exporter;
 mod faults;
 mod fixture;

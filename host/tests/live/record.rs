@@ -158,6 +158,21 @@ fn root_ticks_are_on_the_grid() {
     assert!(present.values().flatten().all(|present| *present));
 }
 
+/// However long the agent shares its snapshots: no two ticks have the same one.
+#[test]
+fn root_brisk_ticks_are_each_their_own() {
+    let agent = Agent::start_as(&["memory"], "ttl = \"1h\"", "");
+    let folder = folder();
+    let output = folder.path().join("out.parquet");
+    let arguments = ["record", agent.url(), text(&output), "--interval=10ms", "--duration=500ms"];
+    let (code, said) = rezolus(&arguments);
+    assert_eq!(code, 0, "{said}");
+    let recorded = Recorded::open(&output);
+    let times = recorded.times();
+    // Of the same one, times would be as little apart as they can be.
+    assert!(times.len() > 1 && times.windows(2).all(|pair| pair[1] - pair[0] > 10_000), "{times:?}");
+}
+
 #[test]
 fn root_a_command_is_recorded_from_start_to_end() {
     let agent = Agent::start(&["memory"]);

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::collect::{Exporter, Format};
 use crate::SourceError;
 use crate::snapshot::Snapshot;
+use crate::source::headers::Wanted;
 use crate::wire::Encoder;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -121,10 +122,11 @@ async fn json(State(server): Handle) -> Response {
     answer(body, "application/json")
 }
 
-async fn binary(State(server): Handle) -> Response {
-    let work = |server: &Server| {
+async fn binary(State(server): Handle, headers: HeaderMap) -> Response {
+    let held = Wanted::of(&headers).held;
+    let work = move |server: &Server| {
         let snapshot = server.exporter.snapshot()?;
-        server.encoder.lock().encode(&snapshot, &[]).map_err(SourceError::new)
+        server.encoder.lock().encode(&snapshot, &held).map_err(SourceError::new)
     };
     answer(blocking(&server, work).await, "application/octet-stream")
 }

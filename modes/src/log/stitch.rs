@@ -57,7 +57,8 @@ pub fn stitch(
     out: impl Write + Send,
     metadata: &[(String, String)],
 ) -> Result<usize> {
-    let (mut union, rows) = unite(segments)?;
+    let mut segments = Opener { segments, last: None };
+    let (mut union, rows) = unite(&mut segments)?;
     let descriptions: Vec<&Description> = union.iter().map(|column| &column.description).collect();
     let (schema, properties) = layout(&descriptions, metadata)?;
     let checksum = Arc::new(Mutex::new(crc32fast::Hasher::new()));
@@ -70,7 +71,7 @@ pub fn stitch(
         let mut length = 0;
         while at < rows.len() && (opened.is_empty() || length + rows[at] <= GROUP_ROWS) {
             if rows[at] > 0 {
-                opened.push(open(segments, at)?);
+                opened.push(segments.open(at)?);
                 length += rows[at];
             }
             at += 1;
@@ -81,11 +82,12 @@ pub fn stitch(
         let columns = file.schema_descr().columns().to_vec();
         let mut group = file.next_row_group()?;
         for (leaf, descriptor) in columns.iter().enumerate().take(2) {
-            let chunks: Result<Vec<_>> = opened.iter().map(|segment| copied(segment, leaf)).collect();
+            let chunks: Result<Vec<_>> =
+                opened.iter().map(|segment: &Arc<Segment>| copied(segment, leaf)).collect();
             append(&mut group, descriptor, chunks?, length)?;
         }
         for (column, descriptor) in union.iter_mut().zip(&columns[2..]) {
-            let chunks = column.chunks(&opened, &mut fillers)?;
+            let chunks = column.chunks(&opened, at < rows.len(), &mut fillers)?;
             append(&mut group, descriptor, chunks, length)?;
         }
         group.close()?;
@@ -122,18 +124,33 @@ fn general(why: String) -> ParquetError {
     ParquetError::General(why)
 }
 
-fn open(segments: &dyn Segments, at: usize) -> Result<Segment> {
-    segments.open(at).map_err(general)
+/// Opens segments, but not the last one again: often it is the only one.
+struct Opener<'a> {
+    segments: &'a dyn Segments,
+    last: Option<(usize, Arc<Segment>)>,
+}
+
+impl Opener<'_> {
+    fn open(&mut self, at: usize) -> Result<Arc<Segment>> {
+        match &self.last {
+            Some((last, segment)) if *last == at => Ok(segment.clone()),
+            _ => {
+                let segment = Arc::new(self.segments.open(at).map_err(general)?);
+                self.last = Some((at, segment.clone()));
+                Ok(segment)
+            }
+        }
+    }
 }
 
 /// The columns that any segment has, in the order of the file, and the rows of
 /// each segment.
-fn unite(segments: &dyn Segments) -> Result<(Vec<Union>, Vec<usize>)> {
+fn unite(segments: &mut Opener<'_>) -> Result<(Vec<Union>, Vec<usize>)> {
     let mut union: Vec<Union> = Vec::new();
     let mut known: HashMap<String, ()> = HashMap::new();
     let mut rows = Vec::new();
-    for at in 0..segments.count() {
-        let segment = open(segments, at)?;
+    for at in 0..segments.segments.count() {
+        let segment = segments.open(at)?;
         rows.push(segment.rows());
         for column in &segment.columns {
             let identity = identity(column);
@@ -194,9 +211,9 @@ fn copied(segment: &Segment, leaf: usize) -> Result<Chunk> {
 }
 
 impl Union {
-    /// The column's pages from these segments; from those that lack it, what
-    /// stands for nothing.
-    fn chunks(&mut self, segments: &[Segment], fillers: &mut Fillers) -> Result<Vec<Chunk>> {
+    /// The column's pages from these segments, after which there may be more;
+    /// from those that lack it, what stands for nothing.
+    fn chunks(&mut self, segments: &[Arc<Segment>], more: bool, fillers: &mut Fillers) -> Result<Vec<Chunk>> {
         let mut chunks = Vec::with_capacity(segments.len());
         for (at, segment) in segments.iter().enumerate() {
             match segment.find(&self.identity) {
@@ -204,7 +221,7 @@ impl Union {
                     chunks.push(copied(segment, leaf)?);
                     // Needed if the next one lacks it.
                     let next = segments.get(at + 1);
-                    let lacking = next.is_none_or(|next| next.find(&self.identity).is_none());
+                    let lacking = next.map_or(more, |next| next.find(&self.identity).is_none());
                     if lacking && matches!(self.description.kind, Kind::Histogram { .. }) {
                         self.before = Some(segment.edges(leaf).map_err(general)?.1);
                     }

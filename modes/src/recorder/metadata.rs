@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::missed::Missed;
 use super::{Options, source_name};
 use crate::Describe;
 use crate::log::Contents;
@@ -92,14 +93,11 @@ fn unique_names(endpoints: &[Arc<Endpoint>]) -> Vec<String> {
 }
 
 /// What is known only when recording ends.
-pub fn at_end(
-    endpoints: &[Arc<Endpoint>],
-    sources: &[Source],
-    missed: &[(u64, u64, u64, String)],
-) -> BTreeMap<String, String> {
+pub fn at_end(endpoints: &[Arc<Endpoint>], sources: &[Source], missed: &Missed) -> BTreeMap<String, String> {
     let mut more = BTreeMap::new();
-    if !missed.is_empty() {
-        more.insert("rezolus.missed".into(), json!(missed).to_string());
+    if missed.count > 0 {
+        let runs: Vec<_> = missed.runs().collect();
+        more.insert("rezolus.missed".into(), json!(runs).to_string());
     }
     let agents = endpoints.iter().zip(sources).filter(|(endpoint, _)| endpoint.kind() == Some(Kind::Agent));
     for (endpoint, Source { name, .. }) in agents {

@@ -44,10 +44,7 @@ pub fn write(selection: &Selection, out: &mut dyn Write) -> Result<(), Error> {
                 labels.push_str(if labels.is_empty() { "" } else { "," });
                 labels.push_str(&format!("column=\"{}\"", column.position));
             }
-            match column.kind {
-                Kind::Histogram { .. } => histogram(selection, column, &family, &labels, out)?,
-                _ => scalars(selection, column, &family, &labels, out)?,
-            }
+            Series { selection, column, family: &family, labels: &labels }.write(out)?;
             progress.step();
         }
     }
@@ -117,58 +114,65 @@ fn braces(labels: &str) -> String {
     if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
 }
 
-fn scalars(
-    selection: &Selection,
-    column: &Column,
-    family: &str,
-    labels: &str,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let values = selection.recording.column(column.position, selection.rows.clone())?;
-    let times = &selection.recording.timestamps()[selection.rows.clone()];
-    let suffix = if column.kind == Kind::Counter { "_total" } else { "" };
-    let head = format!("{family}{suffix}{}", braces(labels));
-    let (counts, gauges) = (values.as_primitive_opt::<UInt64Type>(), values.as_primitive_opt::<Int64Type>());
-    for (row, &time) in times.iter().enumerate().filter(|(row, _)| values.is_valid(*row)) {
-        if let Some(counts) = counts {
-            writeln!(out, "{head} {} {}", counts.value(row), seconds(time))?;
-        } else if let Some(gauges) = gauges {
-            writeln!(out, "{head} {} {}", gauges.value(row), seconds(time))?;
-        }
-    }
-    Ok(())
+/// A column, and what it is called here.
+struct Series<'a> {
+    selection: &'a Selection<'a>,
+    column: &'a Column,
+    family: &'a str,
+    labels: &'a str,
 }
 
-/// Twice over the column: first for the buckets in use, which all rows share.
-fn histogram(
-    selection: &Selection,
-    column: &Column,
-    family: &str,
-    labels: &str,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let Kind::Histogram { grouping_power, max_value_power } = column.kind else { return Ok(()) };
-    let mut used = BTreeSet::new();
-    each(selection, column, |_, counts| {
-        used.extend(counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at));
-        Ok(())
-    })?;
-    let separator = if labels.is_empty() { "" } else { "," };
-    let head = |at: &usize| {
-        let upper = bounds(grouping_power, max_value_power, *at).1;
-        (*at, format!("{family}_bucket{{{labels}{separator}le=\"{}\"}}", float(upper)))
-    };
-    let heads: Vec<_> = used.iter().map(head).collect();
-    each(selection, column, |time, counts| {
-        let time = seconds(time);
-        let mut running = 0u64;
-        for (at, head) in &heads {
-            running = running.saturating_add(counts.get(*at).copied().unwrap_or_default());
-            writeln!(out, "{head} {running} {time}")?;
+impl Series<'_> {
+    fn write(&self, out: &mut dyn Write) -> Result<(), Error> {
+        match self.column.kind {
+            Kind::Histogram { grouping_power, max_value_power } => {
+                self.histogram((grouping_power, max_value_power), out)
+            }
+            _ => self.scalars(out),
         }
-        writeln!(out, "{family}_bucket{{{labels}{separator}le=\"+Inf\"}} {running} {time}")?;
+    }
+
+    fn scalars(&self, out: &mut dyn Write) -> Result<(), Error> {
+        let Self { selection, column, .. } = self;
+        let values = selection.recording.column(column.position, selection.rows.clone())?;
+        let times = &selection.recording.timestamps()[selection.rows.clone()];
+        let suffix = if column.kind == Kind::Counter { "_total" } else { "" };
+        let head = format!("{}{suffix}{}", self.family, braces(self.labels));
+        let counts = values.as_primitive_opt::<UInt64Type>();
+        let gauges = values.as_primitive_opt::<Int64Type>();
+        for (row, &time) in times.iter().enumerate().filter(|(row, _)| values.is_valid(*row)) {
+            if let Some(counts) = counts {
+                writeln!(out, "{head} {} {}", counts.value(row), seconds(time))?;
+            } else if let Some(gauges) = gauges {
+                writeln!(out, "{head} {} {}", gauges.value(row), seconds(time))?;
+            }
+        }
         Ok(())
-    })
+    }
+
+    /// Twice over the column: first for the buckets in use, which all rows share.
+    fn histogram(&self, powers: (u8, u8), out: &mut dyn Write) -> Result<(), Error> {
+        let mut used = BTreeSet::new();
+        each(self.selection, self.column, |_, counts| {
+            used.extend(counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, _)| at));
+            Ok(())
+        })?;
+        let separator = if self.labels.is_empty() { "" } else { "," };
+        let bucket = |le: &str| format!("{}_bucket{{{}{separator}le=\"{le}\"}}", self.family, self.labels);
+        let head = |at: &usize| (*at, bucket(&float(bounds(powers.0, powers.1, *at).1)));
+        let heads: Vec<_> = used.iter().map(head).collect();
+        let all = bucket("+Inf");
+        each(self.selection, self.column, |time, counts| {
+            let time = seconds(time);
+            let mut running = 0u64;
+            for (at, head) in &heads {
+                running = running.saturating_add(counts.get(*at).copied().unwrap_or_default());
+                writeln!(out, "{head} {running} {time}")?;
+            }
+            writeln!(out, "{all} {running} {time}")?;
+            Ok(())
+        })
+    }
 }
 
 /// Calls `each` with time and counts of every cell that is there.
