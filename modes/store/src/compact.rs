@@ -1,0 +1,174 @@
+//! Histograms of a recording as they are kept: each by the buckets that differ
+//! from the one before. A rate over them needs two of a window's histograms, not
+//! all, and these as numbers side by side.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::histogram::FloatHistogram;
+use crate::recording::Histograms;
+
+/// Cumulative histograms with the same buckets, none of them missing, and no
+/// marks of staleness.
+#[derive(Clone, Debug)]
+pub struct Compact {
+    /// Row groups one after the other, and which of their rows.
+    pieces: Arc<[(Arc<Histograms>, Range<usize>)]>,
+    range: Range<usize>,
+}
+
+impl Compact {
+    /// None if there is nothing, or something that is no histogram of this kind.
+    pub fn new(pieces: Vec<(Arc<Histograms>, Range<usize>)>) -> Option<Self> {
+        let bounds = pieces.first()?.0.bounds();
+        let alike = |(histograms, range): &(Arc<Histograms>, Range<usize>)| {
+            Arc::ptr_eq(histograms.bounds(), bounds) && !histograms.has_stale(range.clone())
+        };
+        if !pieces.iter().all(alike) {
+            return None;
+        }
+        let length = pieces.iter().map(|(_, range)| range.len()).sum();
+        Some(Self { pieces: pieces.into(), range: 0..length })
+    }
+
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Panics if the range lies outside.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len());
+        let start = self.range.start;
+        Self { pieces: self.pieces.clone(), range: start + range.start..start + range.end }
+    }
+
+    pub fn bounds(&self) -> &Arc<[f64]> {
+        self.pieces[0].0.bounds()
+    }
+
+    /// A place before the first histogram.
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor {
+            of: self,
+            piece: 0,
+            next: 0,
+            before: 0,
+            counts: vec![0; self.bounds().len() + 1],
+            used: Vec::new(),
+            total: 0,
+            at: None,
+            resets: Vec::new(),
+        }
+    }
+
+    /// Histograms at indexes that do not go down.
+    pub fn at(&self, indexes: impl IntoIterator<Item = usize>) -> impl Iterator<Item = Arc<FloatHistogram>> {
+        let mut cursor = self.cursor();
+        let mut last: Option<(usize, Arc<FloatHistogram>)> = None;
+        indexes.into_iter().map(move |index| match &last {
+            Some((known, histogram)) if *known == index => histogram.clone(),
+            _ => {
+                cursor.go(index);
+                let histogram = Arc::new(cursor.histogram());
+                last = Some((index, histogram.clone()));
+                histogram
+            }
+        })
+    }
+}
+
+/// The histogram at a place that goes forward.
+pub struct Cursor<'a> {
+    of: &'a Compact,
+    piece: usize,
+    /// The next row of the piece, counted from its row group's first.
+    next: usize,
+    /// How many histograms the pieces before have.
+    before: usize,
+    /// By bucket.
+    pub counts: Vec<u64>,
+    /// Buckets that had a count at some time, in their order.
+    pub used: Vec<u32>,
+    pub total: u64,
+    at: Option<usize>,
+    /// Where a count was lower than before.
+    pub resets: Vec<usize>,
+}
+
+impl Cursor<'_> {
+    /// Goes forward to an index.
+    pub fn go(&mut self, index: usize) {
+        let index = self.of.range.start + index;
+        while self.at.is_none_or(|at| at < index) {
+            let Some((histograms, range)) = self.of.pieces.get(self.piece) else { return };
+            if self.next == range.end {
+                self.before += range.len();
+                self.piece += 1;
+                self.next = 0;
+                continue;
+            }
+            let inside = self.next >= range.start;
+            let position = self.before + self.next.saturating_sub(range.start);
+            let fell = if self.next == 0 { self.start_over(histograms) } else { self.change(histograms) };
+            if inside {
+                if fell && position > self.of.range.start {
+                    self.resets.push(position - self.of.range.start);
+                }
+                self.at = Some(position);
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Applies the changes of a row; true if something fell.
+    fn change(&mut self, histograms: &Histograms) -> bool {
+        let mut fell = false;
+        let (buckets, counts) = histograms.changes(self.next);
+        for (&bucket, &count) in buckets.iter().zip(counts) {
+            let Some(known) = self.counts.get_mut(bucket as usize) else { continue };
+            if *known == 0
+                && let Err(place) = self.used.binary_search(&bucket)
+            {
+                self.used.insert(place, bucket);
+            }
+            fell |= count < *known;
+            self.total = self.total.wrapping_add(count).wrapping_sub(*known);
+            *known = count;
+        }
+        fell
+    }
+
+    /// The first row of a row group says all that is not zero.
+    fn start_over(&mut self, histograms: &Histograms) -> bool {
+        let (buckets, _) = histograms.changes(0);
+        let mut fell = false;
+        for &bucket in &self.used {
+            if buckets.binary_search(&bucket).is_err() {
+                let count = std::mem::take(&mut self.counts[bucket as usize]);
+                self.total = self.total.wrapping_sub(count);
+                fell |= count > 0;
+            }
+        }
+        self.change(histograms) || fell
+    }
+
+    /// The histogram here.
+    pub fn histogram(&self) -> FloatHistogram {
+        let counts = self.used.iter().map(|&bucket| (bucket as usize, self.counts[bucket as usize]));
+        FloatHistogram::from_h2(self.of.bounds(), counts)
+    }
+
+    /// What came since another place, each count times a factor.
+    pub fn since(&self, before: &Self, factor: f64, middles: &[f64]) -> FloatHistogram {
+        let counts = self.used.iter().map(|&bucket| {
+            let bucket = bucket as usize;
+            (bucket, (self.counts[bucket].wrapping_sub(before.counts[bucket])) as f64 * factor)
+        });
+        FloatHistogram::of_buckets(self.of.bounds(), middles, counts)
+    }
+}

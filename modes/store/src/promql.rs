@@ -1,0 +1,171 @@
+//! PromQL.
+
+mod aggregate;
+pub mod ast;
+mod binary;
+mod call;
+mod error;
+mod eval;
+mod hist;
+pub(crate) mod parallel;
+pub mod place;
+mod points;
+pub mod value;
+mod window;
+
+pub use error::{Error, ErrorKind, Notes};
+pub use points::{ABSENT, Points, is_absent};
+pub use window::{Window, WindowValues};
+
+use ast::Node;
+use eval::Evaluator;
+use value::{Grid, RangeRow, Row, Val};
+
+use crate::Source;
+use crate::labels::Labels;
+use crate::sample::Sample;
+
+/// How queries are evaluated.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How old a sample may be to stand for now, in ns.
+    pub lookback: i64,
+    /// The step of subqueries that do not say theirs, in ns.
+    pub default_step: i64,
+    /// How many samples a query may have in memory at a time.
+    pub max_samples: usize,
+    /// When to give up.
+    pub deadline: Option<std::time::Instant>,
+    /// Set by whoever does not want the answer any more.
+    pub canceled: Option<std::sync::Arc<std::sync::atomic::AtomicBool>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lookback: 300_000_000_000,
+            default_step: 60_000_000_000,
+            max_samples: 50_000_000,
+            deadline: None,
+            canceled: None,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub value: Value,
+    pub notes: Notes,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Scalar(i64, f64),
+    String(i64, String),
+    /// At one time.
+    Vector(Vec<(Labels, i64, Sample)>),
+    /// In the order of labels.
+    Matrix(Vec<(Labels, Vec<(i64, Sample)>)>),
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Vector(Vec::new())
+    }
+}
+
+/// Evaluates a query at a time.
+///
+/// # Errors
+///
+/// When it is no query, or cannot be evaluated.
+pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> Result<Answer, Error> {
+    let node = ast::parse_query(query)?;
+    let grid = Grid { start: at, step: 1, count: 1 };
+    let mut evaluator = Evaluator::new(source, options, grid);
+    let value = match evaluator.eval(&node, grid)? {
+        Val::Scalar(values) => Value::Scalar(at, values[0]),
+        Val::String(text) => Value::String(at, text),
+        Val::Vector(rows) => {
+            let rows = eval::clean(rows)?;
+            let sample = |row: Row| Some((row.labels, at, row.points.get(0)?));
+            Value::Vector(rows.into_iter().filter_map(sample).collect())
+        }
+        Val::Range(vector) => {
+            let (end, start) = (vector.ends[0], vector.ends[0].saturating_sub(vector.range));
+            let series = |row: RangeRow| {
+                let samples = row.samples.between(start.saturating_add(1), end).unpacked();
+                let labels = if row.drop_name { row.labels.without_name() } else { row.labels };
+                (labels, (0..samples.len()).map(|at| (samples.times[at], samples.get(at))).collect())
+            };
+            let mut all: Vec<(Labels, Vec<_>)> = vector.rows.into_iter().map(series).collect();
+            all.retain(|(_, samples)| !samples.is_empty());
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Matrix(all)
+        }
+    };
+    Ok(Answer { value, notes: evaluator.notes })
+}
+
+/// Evaluates a query at `start`, and every `step` after that up to `end`.
+///
+/// # Errors
+///
+/// When it is no query, or cannot be evaluated.
+pub fn range(
+    source: &dyn Source,
+    query: &str,
+    start: i64,
+    end: i64,
+    step: i64,
+    options: &Options,
+) -> Result<Answer, Error> {
+    let node = ast::parse_query(query)?;
+    if step <= 0 || end < start {
+        return Err(Error::bad_data("the step has to be positive, and the end not before the start"));
+    }
+    let count = usize::try_from((i128::from(end) - i128::from(start)) / i128::from(step) + 1);
+    let count = count.unwrap_or(usize::MAX);
+    if count > options.max_samples {
+        return Err(Error::execution(
+            "query processing would load too many samples into memory in query execution",
+        ));
+    }
+    let grid = Grid { start, step, count };
+    let mut evaluator = Evaluator::new(source, options, grid);
+    let wrong = |kind: &str| {
+        Err(Error::bad_data(format!(
+            "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
+        )))
+    };
+    if let Node::Range(..) | Node::Subquery(..) = eval::bare(&node) {
+        return wrong("range vector");
+    }
+    let value = match evaluator.eval(&node, grid)? {
+        Val::Scalar(values) => {
+            let points = grid.times().zip(values.into_iter().map(Sample::Float)).collect();
+            Value::Matrix(vec![(Labels::default(), points)])
+        }
+        Val::String(_) => return wrong("string"),
+        Val::Range(_) => return wrong("range vector"),
+        Val::Vector(rows) => {
+            let rows = eval::clean(rows)?;
+            let mut all: Vec<_> =
+                rows.into_iter().map(|row| (row.labels, eval::present(&row.points, grid))).collect();
+            all.retain(|(_, points)| !points.is_empty());
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Matrix(all)
+        }
+    };
+    Ok(Answer { value, notes: evaluator.notes })
+}
+
+/// The query as Prometheus' `format_query` writes it.
+///
+/// # Errors
+///
+/// When it is no query.
+pub fn format(query: &str) -> Result<String, Error> {
+    Ok(ast::parse_expr(query)?.prettify())
+}

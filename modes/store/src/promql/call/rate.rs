@@ -1,0 +1,242 @@
+//! How fast things change.
+
+use std::ops::Range;
+
+use super::native::{self, Run};
+use super::over_time::{Split, get};
+use super::remarks::{Remark, Seen};
+use super::windows::Steps;
+use crate::FloatHistogram;
+use crate::compact::Compact;
+use crate::histogram::{ResetHint, h2_middles};
+use crate::promql::Error;
+use crate::promql::points::Points;
+use crate::promql::window::{Window, WindowValues};
+use crate::sample::{Sample, Samples, Values};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Rate,
+    Increase,
+    Delta,
+    /// Of the last two samples: per second, of a counter.
+    InstantRate,
+    /// Of the last two samples.
+    InstantDelta,
+}
+
+impl Kind {
+    pub fn named(function: &str) -> Option<Self> {
+        Some(match function {
+            "rate" => Self::Rate,
+            "increase" => Self::Increase,
+            "delta" => Self::Delta,
+            "irate" => Self::InstantRate,
+            "idelta" => Self::InstantDelta,
+            _ => return None,
+        })
+    }
+
+    fn is_counter(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase | Self::InstantRate)
+    }
+
+    /// Whether compact histograms need not be unpacked for it.
+    pub fn takes_compact(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase)
+    }
+
+    /// The value at each step.
+    pub fn points(self, samples: &Samples, steps: &Steps<'_>, seen: &mut Seen) -> Result<Points, Error> {
+        if matches!(self, Self::InstantRate | Self::InstantDelta) {
+            return steps.points(samples, |_, window| Ok(self.of_last(window, seen)));
+        }
+        let points = match &samples.values {
+            Values::Floats(values) => {
+                let resets = if self.is_counter() { resets(values) } else { Vec::new() };
+                self.of_floats(samples, steps, &resets)?
+            }
+            Values::Mixed(mixed) => match histograms(mixed) {
+                Some(all) => {
+                    let run = Run::new(all, self.is_counter());
+                    let mut points = Points::absent(steps.grid.count);
+                    steps.each(samples, |step, which, window| {
+                        points.set(step, self.of_histograms(&run, which, window, steps.range, seen));
+                        Ok(())
+                    })?;
+                    points
+                }
+                None => steps.points(samples, |_, window| Ok(self.of_mixed(window, steps.range, seen)))?,
+            },
+            Values::Compact(compact) => self.of_compact(samples, compact, steps, seen)?,
+        };
+        if self.is_counter() && points.floats.iter().any(|value| !crate::promql::is_absent(*value)) {
+            seen.add(Remark::MaybeNoCounter);
+        }
+        Ok(points)
+    }
+
+    /// As many additions as there are resets in a window.
+    fn of_floats(self, samples: &Samples, steps: &Steps<'_>, resets: &[Reset]) -> Result<Points, Error> {
+        let mut points = Points::absent(steps.grid.count);
+        let mut passed = 0;
+        steps.each(samples, |step, which, window| {
+            let WindowValues::Floats(values) = window.values else { return Ok(()) };
+            passed += resets[passed..].iter().take_while(|reset| reset.at <= which.start).count();
+            let inside = resets[passed..].iter().take_while(|reset| reset.at < which.end);
+            let &[first, .., last] = values else { return Ok(()) };
+            let change = inside.fold(last - first, |change, reset| change + reset.lost);
+            points.floats[step] = change * self.factor(window.times, window, steps.range, first, change);
+            Ok(())
+        })?;
+        Ok(points)
+    }
+
+    /// Counters that are histograms. Without a reset the change in a window is the
+    /// difference of its last and first one.
+    fn of_compact(
+        self,
+        samples: &Samples,
+        compact: &Compact,
+        steps: &Steps<'_>,
+        seen: &mut Seen,
+    ) -> Result<Points, Error> {
+        let mut points = Points::absent(steps.grid.count);
+        let middles = h2_middles(compact.bounds());
+        let (mut first, mut last) = (compact.cursor(), compact.cursor());
+        steps.each(samples, |step, which, window| {
+            if which.len() < 2 {
+                return Ok(());
+            }
+            first.go(which.start);
+            last.go(which.end - 1);
+            if last.resets.last().is_some_and(|reset| *reset > which.start) {
+                let inside = samples.slice(which).unpacked();
+                let Values::Mixed(mixed) = &inside.values else { return Ok(()) };
+                let window = Window { values: WindowValues::Mixed(mixed), ..*window };
+                points.set(step, self.of_mixed(&window, steps.range, seen));
+                return Ok(());
+            }
+            let change = last.total.wrapping_sub(first.total) as f64;
+            let factor = self.factor(window.times, window, steps.range, first.total as f64, change);
+            let mut rate = last.since(&first, factor, &middles);
+            rate.hint = ResetHint::Gauge;
+            points.set(step, Some(Sample::Histogram(rate.into())));
+            Ok(())
+        })?;
+        Ok(points)
+    }
+
+    /// Histograms, floats, or both (which have no rate).
+    fn of_mixed(self, window: &Window<'_>, range: i64, seen: &mut Seen) -> Option<Sample> {
+        let WindowValues::Mixed(samples) = window.values else { return None };
+        let split = Split::new(window.times, samples);
+        match (&split.floats[..], &split.histograms[..]) {
+            (&[first, .., last], []) => {
+                let lost = if self.is_counter() { resets(&split.floats) } else { Vec::new() };
+                let change = lost.iter().fold(last - first, |change, reset| change + reset.lost);
+                Some(Sample::Float(change * self.factor(&split.times, window, range, first, change)))
+            }
+            ([], all @ [_, _, ..]) => {
+                let run = Run::new(all.to_vec(), self.is_counter());
+                self.of_histograms(&run, 0..all.len(), window, range, seen)
+            }
+            (floats, histograms) => {
+                if !floats.is_empty() && !histograms.is_empty() {
+                    seen.add(Remark::MixedFloatsHistograms);
+                }
+                None
+            }
+        }
+    }
+
+    fn of_histograms(
+        self,
+        run: &Run<'_>,
+        which: Range<usize>,
+        window: &Window<'_>,
+        range: i64,
+        seen: &mut Seen,
+    ) -> Option<Sample> {
+        if which.len() < 2 {
+            return None;
+        }
+        let first = run.first(&which).count;
+        let change = if self.is_counter() { run.increase(which, seen) } else { run.delta(which, seen) }?;
+        let factor = self.factor(window.times, window, range, first, change.count);
+        Some(Sample::Histogram(change.mul(factor).into()))
+    }
+
+    /// By how much a change between the samples has to be multiplied to be that of
+    /// the whole window, or that of a second.
+    ///
+    /// As Prometheus has it: samples that are not farther from the window's bounds
+    /// than 1.1 of their average distance stand for everything up to these, others
+    /// for half such a distance. A counter was never less than zero.
+    fn factor(self, times: &[i64], window: &Window<'_>, range: i64, first: f64, change: f64) -> f64 {
+        let &[first_time, .., last_time] = times else { return f64::NAN };
+        let secs = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e9;
+        let mut before = secs(window.start, first_time);
+        let mut after = secs(last_time, window.end);
+        let sampled = secs(first_time, last_time);
+        let average = sampled / (times.len() - 1) as f64;
+        let threshold = average * 1.1;
+        if before >= threshold {
+            before = average / 2.0;
+        }
+        if self.is_counter() && change > 0.0 && first >= 0.0 {
+            let to_zero = sampled * (first / change);
+            if to_zero < before {
+                before = to_zero;
+            }
+        }
+        if after >= threshold {
+            after = average / 2.0;
+        }
+        let factor = (sampled + before + after) / sampled;
+        if self == Self::Rate { factor / (range as f64 / 1e9) } else { factor }
+    }
+
+    fn of_last(self, window: &Window<'_>, seen: &mut Seen) -> Option<Sample> {
+        let count = window.times.len();
+        let (before, last) = (count.checked_sub(2)?, count - 1);
+        let seconds = window.times[last].saturating_sub(window.times[before]) as f64 / 1e9;
+        let rate = self == Self::InstantRate;
+        match (get(window, before)?, get(window, last)?) {
+            (Sample::Float(before), Sample::Float(last)) => {
+                // After a reset a counter has counted what it says.
+                let change = if rate && last < before { last } else { last - before };
+                Some(Sample::Float(if rate { change / seconds } else { change }))
+            }
+            (Sample::Histogram(before), Sample::Histogram(last)) => {
+                let change = native::last_change(&before, &last, rate, seen)?;
+                let change = if rate { change.div(seconds) } else { change };
+                Some(Sample::Histogram(change.into()))
+            }
+            _ => {
+                seen.add(Remark::MixedFloatsHistograms);
+                None
+            }
+        }
+    }
+}
+
+/// Where a counter began anew, and what it had come to.
+struct Reset {
+    at: usize,
+    lost: f64,
+}
+
+fn resets(values: &[f64]) -> Vec<Reset> {
+    let pairs = values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
+    pairs.map(|(index, pair)| Reset { at: index + 1, lost: pair[0] }).collect()
+}
+
+/// If there is nothing else.
+fn histograms(samples: &[Sample]) -> Option<Vec<&FloatHistogram>> {
+    let all = samples.iter().map(|sample| match sample {
+        Sample::Histogram(histogram) => Some(&**histogram),
+        Sample::Float(_) => None,
+    });
+    all.collect()
+}

@@ -1,0 +1,394 @@
+//! Evaluates a tree, each node for all steps at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::ast::{At, Call, Node, Selector, Shift, Subquery};
+use super::call::{self, Context};
+use super::points::{ABSENT, Points};
+use super::value::{Grid, RangeRow, RangeVector, Row, Val};
+use super::{Error, ErrorKind, Notes, Options, aggregate, binary, parallel};
+use crate::labels::Labels;
+use crate::sample::{Sample, Samples, Values, is_stale};
+use crate::{Series, Source};
+
+/// These look at the time they are evaluated at, whatever their arguments.
+const DEPEND_ON_TIME: [&str; 14] = [
+    "days_in_month",
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "hour",
+    "minute",
+    "month",
+    "year",
+    "predict_linear",
+    "time",
+    "timestamp",
+    "start",
+    "end",
+    "step",
+];
+
+const SORTED: &str = "sort is ineffective for range queries since results are always ordered by labels";
+
+pub(super) struct Evaluator<'a> {
+    pub source: &'a dyn Source,
+    pub options: &'a Options,
+    /// The query's own grid, for `@ start()` and `@ end()`.
+    pub whole: Grid,
+    pub notes: Notes,
+    /// Samples in memory.
+    live: usize,
+}
+
+impl<'a> Evaluator<'a> {
+    pub fn new(source: &'a dyn Source, options: &'a Options, whole: Grid) -> Self {
+        Self { source, options, whole, notes: Notes::default(), live: 0 }
+    }
+
+    /// Evaluates a node at all times of a grid.
+    pub fn eval(&mut self, node: &Node, grid: Grid) -> Result<Val, Error> {
+        self.check()?;
+        let before = self.live;
+        let literal = matches!(node, Node::Number(_) | Node::String(_) | Node::Range(..));
+        let value = if grid.count > 1 && !literal && is_invariant(node) {
+            broadcast(self.eval_once(node, Grid { count: 1, ..grid })?, grid.count)
+        } else {
+            self.eval_once(node, grid)?
+        };
+        self.live = before;
+        self.charge(size(&value))?;
+        Ok(value)
+    }
+
+    fn eval_once(&mut self, node: &Node, grid: Grid) -> Result<Val, Error> {
+        match node {
+            Node::Number(number) => Ok(Val::Scalar(vec![*number; grid.count])),
+            Node::String(string) => Ok(Val::String(string.clone())),
+            Node::Paren(inner) => self.eval(inner, grid),
+            Node::Negate(inner) => Ok(negate(self.eval(inner, grid)?)),
+            Node::Selector(selector) => Ok(Val::Vector(self.selector(selector, grid, false)?)),
+            Node::Range(selector, range) => self.range(selector, *range, grid).map(Val::Range),
+            Node::Subquery(subquery) => self.subquery(subquery, grid).map(Val::Range),
+            Node::Call(call) => self.call(call, grid),
+            Node::Aggregate(node) => {
+                let param = node.param.as_ref().map(|param| self.eval(param, grid)).transpose()?;
+                let Val::Vector(rows) = self.eval(&node.inner, grid)? else {
+                    return Err(Error::bad_data("an aggregation takes an instant vector"));
+                };
+                self.notes.place = node.inner_place;
+                aggregate::aggregate(node, rows, param, grid, &mut self.notes).map(Val::Vector)
+            }
+            Node::Binary(node) => {
+                let lhs = self.eval(&node.lhs, grid)?;
+                let rhs = self.eval(&node.rhs, grid)?;
+                self.notes.place = node.place;
+                binary::binary(node, lhs, rhs, grid, &mut self.notes)
+            }
+        }
+    }
+
+    /// Whether to go on.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.options.canceled.as_ref().is_some_and(|canceled| canceled.load(Ordering::Relaxed)) {
+            return Err(Error::new(ErrorKind::Canceled, "query was canceled in expression evaluation"));
+        }
+        if self.options.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::new(ErrorKind::Timeout, "query timed out in expression evaluation"));
+        }
+        Ok(())
+    }
+
+    /// Counts samples that are about to be there.
+    fn charge(&mut self, samples: usize) -> Result<(), Error> {
+        self.live = self.live.saturating_add(samples);
+        if self.live > self.options.max_samples {
+            return Err(Error::execution(
+                "query processing would load too many samples into memory in query execution",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The time a selector looks at for each step.
+    fn references(&self, shift: Shift, grid: Grid) -> Arc<[i64]> {
+        let fixed = shift.at.map(|at| match at {
+            At::Time(time) => time,
+            At::Start => self.whole.start,
+            At::End => self.whole.end(),
+        });
+        grid.times().map(|time| fixed.unwrap_or(time).saturating_sub(shift.offset)).collect()
+    }
+
+    /// The series of a selector, from `before` (ns, excluded) before its first
+    /// reference to its last.
+    fn select(&mut self, selector: &Selector, references: &[i64], before: i64) -> Result<Vec<Series>, Error> {
+        let (Some(first), Some(last)) = (references.first(), references.last()) else {
+            return Ok(Vec::new());
+        };
+        let start = first.saturating_sub(before).saturating_add(1);
+        let series = self.source.select(&selector.matchers, start, *last)?;
+        self.charge(series.iter().map(|series| series.samples.len()).sum())?;
+        Ok(series)
+    }
+
+    /// The newest sample that is not too old, at each step; or its time, in s.
+    fn selector(&mut self, selector: &Selector, grid: Grid, times: bool) -> Result<Vec<Row>, Error> {
+        let references = self.references(selector.shift, grid);
+        let lookback = self.options.lookback;
+        let series = self.select(selector, &references, lookback)?;
+        self.charge(series.len().saturating_mul(grid.count))?;
+        let cost = series.len().saturating_mul(grid.count);
+        let mut rows = parallel::map(series, cost, |Series { labels, samples }| Row {
+            labels,
+            drop_name: times,
+            points: newest(&samples, &references, lookback, times),
+        });
+        rows.retain(|row| !row.points.is_absent());
+        Ok(rows)
+    }
+
+    fn range(&mut self, selector: &Selector, range: i64, grid: Grid) -> Result<RangeVector, Error> {
+        let ends = self.references(selector.shift, grid);
+        let series = self.select(selector, &ends, range)?;
+        let rows = series
+            .into_iter()
+            .map(|Series { labels, samples }| RangeRow {
+                labels,
+                drop_name: false,
+                samples: samples.without_stale(),
+            })
+            .filter(|row| !row.samples.is_empty());
+        Ok(RangeVector { rows: rows.collect(), range, ends })
+    }
+
+    fn subquery(&mut self, node: &Subquery, grid: Grid) -> Result<RangeVector, Error> {
+        let ends = self.references(node.shift, grid);
+        let step = node.step.unwrap_or(self.options.default_step).max(1);
+        let (first, last) = (ends[0].saturating_sub(node.range), ends[ends.len() - 1]);
+        // Multiples of the step, the first one after the window's open end.
+        let start = first.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let mut rows = Vec::new();
+        if start <= last {
+            let count = usize::try_from((last - start) / step + 1).unwrap_or(usize::MAX);
+            if count > self.options.max_samples {
+                self.charge(count)?;
+            }
+            let inner = Grid { start, step, count };
+            let value = match self.eval(&node.inner, inner)? {
+                Val::Vector(rows) => rows,
+                Val::Scalar(floats) => vec![Row {
+                    labels: Labels::default(),
+                    drop_name: false,
+                    points: Points { floats, histograms: Vec::new() },
+                }],
+                _ => return Err(Error::bad_data("subquery is only allowed on instant vector")),
+            };
+            for row in value {
+                let present = (0..count).filter_map(|at| Some((inner.at(at), row.points.get(at)?)));
+                let samples = Samples::new(present);
+                rows.push(RangeRow { labels: row.labels, drop_name: row.drop_name, samples });
+            }
+        }
+        Ok(RangeVector { rows, range: node.range, ends })
+    }
+
+    fn call(&mut self, node: &Call, grid: Grid) -> Result<Val, Error> {
+        if node.function == "timestamp"
+            && let Some(Node::Selector(selector)) = node.args.first().map(bare)
+        {
+            return self.selector(selector, grid, true).map(Val::Vector);
+        }
+        let args: Vec<Val> = node.args.iter().map(|arg| self.eval(arg, grid)).collect::<Result<_, _>>()?;
+        let options = self.options;
+        // The series are what there is something to say of.
+        let vector = args.iter().rposition(|arg| matches!(arg, Val::Vector(_) | Val::Range(_)));
+        let place = vector.and_then(|at| node.arg_places.get(at)).copied();
+        self.notes.place = if node.function.starts_with("sort") { node.place } else { place };
+        if node.function.starts_with("sort") && self.whole.count > 1 {
+            self.notes.warn(SORTED);
+        }
+        let context = &mut Context {
+            grid,
+            notes: &mut self.notes,
+            options,
+            nodes: &node.args,
+            places: &node.arg_places,
+        };
+        call::call(node.function, args, context)
+    }
+}
+
+/// Without parentheses around it.
+pub(super) fn bare(node: &Node) -> &Node {
+    match node {
+        Node::Paren(inner) => bare(inner),
+        node => node,
+    }
+}
+
+/// Whether a node is the same at all steps.
+fn is_invariant(node: &Node) -> bool {
+    match node {
+        Node::Number(_) | Node::String(_) => true,
+        Node::Selector(selector) | Node::Range(selector, _) => selector.shift.at.is_some(),
+        Node::Subquery(subquery) => subquery.shift.at.is_some(),
+        Node::Call(call) => {
+            !DEPEND_ON_TIME.contains(&call.function)
+                && call.function != "range"
+                && call.args.iter().all(is_invariant)
+        }
+        Node::Aggregate(node) => is_invariant(&node.inner) && node.param.as_ref().is_none_or(is_invariant),
+        Node::Binary(node) => is_invariant(&node.lhs) && is_invariant(&node.rhs),
+        Node::Negate(inner) | Node::Paren(inner) => is_invariant(inner),
+    }
+}
+
+/// What was evaluated at one step stands for so many.
+fn broadcast(value: Val, count: usize) -> Val {
+    match value {
+        Val::Scalar(values) => Val::Scalar(vec![values[0]; count]),
+        Val::Vector(mut rows) => {
+            for row in &mut rows {
+                row.points.floats = vec![row.points.floats[0]; count];
+                if let Some(histogram) = row.points.histograms.first().cloned() {
+                    row.points.histograms = vec![histogram; count];
+                }
+            }
+            Val::Vector(rows)
+        }
+        Val::Range(mut vector) => {
+            vector.ends = vec![vector.ends[0]; count].into();
+            Val::Range(vector)
+        }
+        value @ Val::String(_) => value,
+    }
+}
+
+fn size(value: &Val) -> usize {
+    match value {
+        Val::Scalar(values) => values.len(),
+        Val::String(_) => 0,
+        Val::Vector(rows) => rows.iter().map(|row| row.points.len() + weight(&row.points)).sum(),
+        Val::Range(vector) => vector.rows.iter().map(|row| row.samples.len()).sum(),
+    }
+}
+
+/// A histogram counts as many samples as take the same room.
+fn weight(points: &Points) -> usize {
+    points.histograms.iter().flatten().map(|histogram| histogram.positive_buckets.len() / 2 + 8).sum()
+}
+
+fn negate(value: Val) -> Val {
+    match value {
+        Val::Scalar(values) => Val::Scalar(values.into_iter().map(|value| -value).collect()),
+        Val::Vector(mut rows) => {
+            for row in &mut rows {
+                row.drop_name = true;
+                for value in row.points.floats.iter_mut().filter(|value| !super::is_absent(**value)) {
+                    *value = -*value;
+                }
+                for histogram in row.points.histograms.iter_mut().flatten() {
+                    *histogram = Arc::new(histogram.mul(-1.0));
+                }
+            }
+            Val::Vector(rows)
+        }
+        value => value,
+    }
+}
+
+/// At each reference the newest sample with reference - lookback < time <=
+/// reference, unless that says the series has ended. Or its time, in s.
+fn newest(samples: &Samples, references: &[i64], lookback: i64, time: bool) -> Points {
+    let mut points = Points::absent(references.len());
+    let mut histograms = Vec::new();
+    let times: &[i64] = &samples.times;
+    // The number of samples that are not later than the reference.
+    let mut seen = 0;
+    let mut before = i64::MIN;
+    for (step, &reference) in references.iter().enumerate() {
+        if reference < before {
+            seen = 0;
+        }
+        before = reference;
+        while seen < times.len() && times[seen] <= reference {
+            seen += 1;
+        }
+        let Some(at) = seen.checked_sub(1).filter(|&at| times[at] > reference.saturating_sub(lookback))
+        else {
+            continue;
+        };
+        match &samples.values {
+            Values::Floats(floats) if is_stale(floats[at]) => {}
+            Values::Mixed(samples) if samples[at].is_stale() => {}
+            _ if time => points.floats[step] = call::seconds(times[at]),
+            Values::Floats(floats) => points.floats[step] = floats[at],
+            Values::Mixed(samples) => points.set(step, Some(samples[at].clone())),
+            Values::Compact(_) => histograms.push((step, at)),
+        }
+    }
+    if let Values::Compact(compact) = &samples.values {
+        // Steps may go back in time only if they are all the same.
+        let indexes = histograms.iter().map(|(_, at)| *at);
+        for ((step, _), histogram) in histograms.iter().zip(compact.at(indexes)) {
+            points.set(*step, Some(Sample::Histogram(histogram)));
+        }
+    }
+    points
+}
+
+/// Takes away the names that no longer hold. Rows that are the same series now
+/// become one, unless both have a value at the same step.
+///
+/// # Errors
+///
+/// When they do.
+pub(super) fn clean(rows: Vec<Row>) -> Result<Vec<Row>, Error> {
+    let mut cleaned: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut known: HashMap<Labels, usize> = HashMap::with_capacity(rows.len());
+    for mut row in rows {
+        if row.drop_name {
+            row.labels = row.labels.without_name();
+            row.drop_name = false;
+        }
+        match known.get(&row.labels) {
+            Some(&at) => merge(&mut cleaned[at], row)?,
+            None => {
+                known.insert(row.labels.clone(), cleaned.len());
+                cleaned.push(row);
+            }
+        }
+    }
+    Ok(cleaned)
+}
+
+/// Adds the points of a row to those of one with the same labels.
+///
+/// # Errors
+///
+/// When both have a value at a step.
+pub(super) fn merge(into: &mut Row, from: Row) -> Result<(), Error> {
+    for step in 0..from.points.len() {
+        let Some(sample) = from.points.get(step) else { continue };
+        if into.points.has(step) {
+            return Err(Error::execution("vector cannot contain metrics with the same labelset"));
+        }
+        into.points.set(step, Some(sample));
+    }
+    Ok(())
+}
+
+/// The points of a row, with their times.
+pub(super) fn present(points: &Points, grid: Grid) -> Vec<(i64, Sample)> {
+    (0..points.len()).filter_map(|step| Some((grid.at(step), points.get(step)?))).collect()
+}
+
+/// Whether a float is one of a point.
+#[inline]
+pub(super) fn is_point(value: f64) -> bool {
+    value.to_bits() != ABSENT.to_bits()
+}

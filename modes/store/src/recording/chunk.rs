@@ -1,0 +1,346 @@
+//! Columns of a row group, decoded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::histogram::FloatHistogram;
+use crate::sample::{STALE, Sample, Shared};
+
+/// Stands for a row that is not in the file.
+const MARK: u32 = u32::MAX;
+
+/// After so many intervals without a row, and no sooner than after
+/// [`LEAST_GAP`], all series have ended.
+const GAP_INTERVALS: i64 = 3;
+const LEAST_GAP: i64 = 5_000_000_000;
+
+/// The times of a row group that count: each later than the one before. Where
+/// rows are missing there is a time after the last one at which nothing has a
+/// value, as there is in Prometheus when scrapes fail.
+#[derive(Debug)]
+pub struct Axis {
+    pub times: Shared<i64>,
+    /// By time: which row it is.
+    rows: Vec<u32>,
+    /// Every row counts, and nothing is missing.
+    plain: bool,
+    /// ns between rows.
+    pub interval: i64,
+}
+
+impl Axis {
+    /// Of the times of all rows; `interval` is what the file says of their
+    /// distance. Rows that are not later than all before are left out, as are those
+    /// of negative times.
+    pub fn new(times: Vec<i64>, interval: i64) -> Self {
+        let interval = interval.max(median_distance(&times)).max(1);
+        let most = most_gap(interval);
+        let good = times.first().is_none_or(|first| *first >= 0)
+            && times.windows(2).all(|pair| pair[0] < pair[1] && pair[1].saturating_sub(pair[0]) <= most);
+        if good {
+            let rows = (0..times.len() as u32).collect();
+            return Self { times: times.into(), rows, plain: true, interval };
+        }
+        let (mut kept, mut rows): (Vec<i64>, Vec<u32>) = (Vec::new(), Vec::new());
+        for (row, &time) in times.iter().enumerate().filter(|(_, time)| **time >= 0) {
+            match kept.last() {
+                Some(&last) if time <= last => continue,
+                Some(&last) if time.saturating_sub(last) > most => {
+                    kept.push(last.saturating_add(interval));
+                    rows.push(MARK);
+                }
+                _ => {}
+            }
+            kept.push(time);
+            rows.push(row as u32);
+        }
+        Self { times: kept.into(), rows, plain: false, interval }
+    }
+
+    /// At which time all series ended if the next row is at `next`: when it is
+    /// too long after the last one.
+    pub fn gap_before(&self, next: &Self) -> Option<i64> {
+        let interval = self.interval.max(next.interval);
+        let (last, first) = (*self.times.last()?, *next.times.first()?);
+        (first.saturating_sub(last) > most_gap(interval)).then(|| last.saturating_add(interval))
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.times.len() * 12
+    }
+
+    /// Rows with their times; None is no row.
+    fn rows(&self) -> impl Iterator<Item = (i64, Option<usize>)> {
+        self.times.iter().zip(&self.rows).map(|(&time, &row)| (time, (row != MARK).then_some(row as usize)))
+    }
+}
+
+fn most_gap(interval: i64) -> i64 {
+    interval.saturating_mul(GAP_INTERVALS).max(LEAST_GAP)
+}
+
+/// Half of the distances are no longer; 0 of fewer than two.
+fn median_distance(times: &[i64]) -> i64 {
+    let mut distances: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    let middle = distances.len() / 2;
+    match distances.is_empty() {
+        true => 0,
+        false => *distances.select_nth_unstable(middle).1,
+    }
+}
+
+/// A column of a row group. Where a value is followed by a row without one there
+/// is a mark that the series ended; other rows without one are not here.
+#[derive(Debug)]
+pub enum Chunk {
+    Floats {
+        /// Those of the axis if the series is there all the time.
+        times: Shared<i64>,
+        values: Shared<f64>,
+    },
+    Histograms(Arc<Histograms>),
+}
+
+impl Chunk {
+    /// Of the values of the rows that have one; `present` says which, None: all.
+    /// Rows beyond their end have none.
+    pub fn floats(axis: &Axis, values: Vec<f64>, present: Option<&[bool]>) -> Self {
+        if axis.plain && present.is_none() && values.len() == axis.times.len() {
+            return Self::Floats { times: axis.times.clone(), values: values.into() };
+        }
+        // By row: where its value is.
+        let mut places = None;
+        if let Some(present) = present {
+            let mut next = 0;
+            let place = |&there: &bool| {
+                next += usize::from(there);
+                there.then(|| next - 1)
+            };
+            places = Some(present.iter().map(place).collect::<Vec<Option<usize>>>());
+        }
+        let value = |row: usize| {
+            let place = match &places {
+                Some(places) => (*places.get(row)?)?,
+                None => row,
+            };
+            values.get(place).copied()
+        };
+        let (mut times, mut kept) = (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
+        let mut alive = false;
+        for (time, row) in axis.rows() {
+            match row.and_then(value) {
+                Some(value) => kept.push(value),
+                None if alive => kept.push(STALE),
+                None => continue,
+            }
+            times.push(time);
+            alive = !crate::sample::is_stale(kept[kept.len() - 1]);
+        }
+        let times = if times.len() == axis.times.len() { axis.times.clone() } else { times.into() };
+        Self::Floats { times, values: kept.into() }
+    }
+
+    pub fn times(&self) -> &Shared<i64> {
+        match self {
+            Self::Floats { times, .. } => times,
+            Self::Histograms(histograms) => &histograms.times,
+        }
+    }
+
+    /// About how much memory it takes. Times count as if it had its own.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Floats { values, .. } => size_of::<Self>() + values.len() * 16,
+            Self::Histograms(h) => {
+                size_of::<Self>() + h.times.len() * 12 + h.buckets.capacity() * 4 + h.counts.capacity() * 8
+            }
+        }
+    }
+}
+
+/// Histograms, each by the buckets that differ from the one before.
+#[derive(Debug)]
+pub struct Histograms {
+    times: Shared<i64>,
+    /// Upper bounds of all buckets but the last.
+    bounds: Arc<[f64]>,
+    /// By time: where its changes end, and whether it is a mark that the series ended.
+    ends: Vec<(u32, bool)>,
+    buckets: Vec<u32>,
+    counts: Vec<u64>,
+}
+
+impl Histograms {
+    pub fn times(&self) -> &Shared<i64> {
+        &self.times
+    }
+
+    /// Upper bounds of all buckets but the last.
+    pub fn bounds(&self) -> &Arc<[f64]> {
+        &self.bounds
+    }
+
+    /// Whether there is a mark that the series ended.
+    pub fn has_stale(&self, range: Range<usize>) -> bool {
+        self.ends[range].iter().any(|(_, stale)| *stale)
+    }
+
+    /// The buckets that differ from the row before, in their order, and their
+    /// counts; of the first row those that are not zero.
+    pub fn changes(&self, row: usize) -> (&[u32], &[u64]) {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0 as usize);
+        let range = start..self.ends[row].0 as usize;
+        (&self.buckets[range.clone()], &self.counts[range])
+    }
+
+    /// Appends those at a range of times.
+    ///
+    /// # Errors
+    ///
+    /// Once `take` does not want to take so many buckets.
+    pub fn append(
+        &self,
+        range: Range<usize>,
+        out: &mut Vec<Sample>,
+        mut take: impl FnMut(usize) -> bool,
+    ) -> Result<(), TooMany> {
+        let mut state: Vec<(u32, u64)> = Vec::new();
+        let mut start = 0;
+        let mut last: Option<Arc<FloatHistogram>> = None;
+        for (at, &(end, stale)) in self.ends.iter().enumerate().take(range.end) {
+            let changes = start..end as usize;
+            start = end as usize;
+            if !changes.is_empty() {
+                last = None;
+                self.change(&mut state, changes);
+            }
+            if at < range.start {
+                continue;
+            }
+            if stale {
+                out.push(Sample::Float(STALE));
+                continue;
+            }
+            let histogram = match &last {
+                Some(same) => same.clone(),
+                None => {
+                    if !take(state.len()) {
+                        return Err(TooMany);
+                    }
+                    let counts = state.iter().map(|&(bucket, count)| (bucket as usize, count));
+                    Arc::new(FloatHistogram::from_h2(&self.bounds, counts))
+                }
+            };
+            last = Some(histogram.clone());
+            out.push(Sample::Histogram(histogram));
+        }
+        Ok(())
+    }
+
+    /// Applies changes to buckets that are not zero, both in their order.
+    fn change(&self, state: &mut Vec<(u32, u64)>, changes: Range<usize>) {
+        let changes = self.buckets[changes.clone()].iter().zip(&self.counts[changes]);
+        for (&bucket, &count) in changes {
+            match state.binary_search_by_key(&bucket, |(known, _)| *known) {
+                Ok(at) if count == 0 => drop(state.remove(at)),
+                Ok(at) => state[at].1 = count,
+                Err(at) => state.insert(at, (bucket, count)),
+            }
+        }
+    }
+}
+
+/// More samples than a query may have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+/// Puts together [`Histograms`], row by row.
+pub struct Builder<'a> {
+    axis: &'a Axis,
+    at: usize,
+    alive: bool,
+    dense: Vec<u64>,
+    times: Vec<i64>,
+    built: Histograms,
+}
+
+impl<'a> Builder<'a> {
+    /// For histograms with these upper bounds of all buckets but the last.
+    pub fn new(axis: &'a Axis, bounds: Arc<[f64]>) -> Self {
+        let built = Histograms {
+            times: Vec::new().into(),
+            ends: Vec::with_capacity(axis.times.len()),
+            buckets: Vec::new(),
+            counts: Vec::new(),
+            bounds,
+        };
+        Self { axis, at: 0, alive: false, dense: vec![0; built.bounds.len() + 1], times: Vec::new(), built }
+    }
+
+    /// The counts of the next row's buckets, None if it has no histogram. Those
+    /// that are missing are zero, and those too many do not count.
+    pub fn push(&mut self, row: usize, cell: Option<&[u64]>) {
+        while self.axis.rows.get(self.at) == Some(&MARK) {
+            self.absent();
+        }
+        if self.axis.rows.get(self.at).is_none_or(|&wanted| wanted as usize != row) {
+            return;
+        }
+        let Some(cell) = cell else { return self.absent() };
+        self.differ(cell);
+        self.end(false);
+        self.alive = true;
+    }
+
+    fn absent(&mut self) {
+        if self.alive {
+            self.end(true);
+        } else {
+            self.at += 1;
+        }
+        self.alive = false;
+    }
+
+    fn end(&mut self, stale: bool) {
+        self.times.push(self.axis.times[self.at]);
+        self.built.ends.push((self.built.buckets.len() as u32, stale));
+        self.at += 1;
+    }
+
+    /// Notes what differs from the row before. Most does not, so it is looked
+    /// at in strides.
+    fn differ(&mut self, cell: &[u64]) {
+        const STRIDE: usize = 16;
+        let common = cell.len().min(self.dense.len());
+        let mut note = |bucket: usize, count: u64| {
+            self.built.buckets.push(bucket as u32);
+            self.built.counts.push(count);
+        };
+        let strides = self.dense[..common].chunks_mut(STRIDE).zip(cell[..common].chunks(STRIDE));
+        for (stride, (before, now)) in strides.enumerate().filter(|(_, (before, now))| **before != **now) {
+            for (at, (before, &now)) in
+                before.iter_mut().zip(now).enumerate().filter(|(_, (b, n))| **b != **n)
+            {
+                *before = now;
+                note(stride * STRIDE + at, now);
+            }
+        }
+        for (bucket, count) in
+            self.dense.iter_mut().enumerate().skip(common).filter(|(_, count)| **count != 0)
+        {
+            *count = 0;
+            note(bucket, 0);
+        }
+    }
+
+    pub fn finish(mut self) -> Chunk {
+        while self.at < self.axis.times.len() {
+            self.absent();
+        }
+        let all = self.times.len() == self.axis.times.len();
+        self.built.times = if all { self.axis.times.clone() } else { self.times.into() };
+        self.built.buckets.shrink_to_fit();
+        self.built.counts.shrink_to_fit();
+        Chunk::Histograms(Arc::new(self.built))
+    }
+}
