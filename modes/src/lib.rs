@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub mod exporter;
 pub mod hindsight;
 pub mod log;
+pub mod query;
 pub mod recorder;
 pub mod recording;
 pub mod signals;

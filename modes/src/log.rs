@@ -288,7 +288,7 @@ fn segment_path(folder: &Path, number: u64, checksum: u32) -> PathBuf {
 }
 
 /// The log's files of a kind, by number.
-fn files(folder: &Path, extension: &str) -> io::Result<BTreeMap<u64, PathBuf>> {
+pub(crate) fn files(folder: &Path, extension: &str) -> io::Result<BTreeMap<u64, PathBuf>> {
     Ok(numbered(folder, extension)?.into_iter().collect())
 }
 

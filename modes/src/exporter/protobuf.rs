@@ -191,7 +191,7 @@ fn native(exponential: &Exponential, sum: f64, count: u64) -> Histogram {
 
 /// Neighbouring buckets as spans, told by the gaps between them, and counts as
 /// differences to the one before.
-pub(super) fn spans(buckets: &[(i32, u64)]) -> (Vec<BucketSpan>, Vec<i64>) {
+pub fn spans(buckets: &[(i32, u64)]) -> (Vec<BucketSpan>, Vec<i64>) {
     let (mut spans, mut deltas) = (Vec::<BucketSpan>::new(), Vec::new());
     let (mut next, mut before) = (0, 0u64);
     for &(number, count) in buckets {

@@ -66,8 +66,8 @@ pub struct Source {
 }
 
 /// Cells, from some row on.
-#[derive(Debug)]
-pub(super) enum Cells {
+#[derive(Clone, Debug)]
+pub(crate) enum Cells {
     Scalar {
         values: Vec<i64>,
         /// First row and length of each run of rows that have a value.
@@ -81,18 +81,18 @@ pub(super) enum Cells {
     },
 }
 
-#[derive(Debug)]
-pub(super) struct Column {
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
     pub description: Arc<Description>,
     pub cells: Cells,
 }
 
 /// Rows that are being collected, by column.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Columns {
-    pub(super) timestamps: Vec<i64>,
+    pub(crate) timestamps: Vec<i64>,
     pub(super) durations: Vec<Option<i64>>,
-    pub(super) columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     /// Columns by what they are.
     known: HashMap<String, usize>,
     names: HashMap<String, u32>,
@@ -105,7 +105,7 @@ pub struct Columns {
     bytes: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Plan {
     hash: (u64, u64),
     columns: Vec<usize>,

@@ -1,0 +1,171 @@
+//! What queries are asked of: recordings, logs while they are written, agents.
+
+mod live;
+mod log;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rezolus_store::Source;
+use rezolus_store::cache::Cache;
+use rezolus_store::recording::Recording;
+use rezolus_store::set::Set;
+
+pub use live::Live;
+pub use log::LogSource;
+
+use crate::source::Endpoint;
+
+/// The label that tells several inputs apart.
+pub const LABEL: &str = "recording";
+
+/// How inputs are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For what is decoded, shared by all inputs.
+    pub cache: Arc<Cache>,
+    /// Of an agent: how often it is asked.
+    pub interval: Duration,
+    /// Of an agent: how far back its window reaches,
+    pub window: Duration,
+    /// and how many bytes it takes at most.
+    pub window_bytes: usize,
+    /// How long an agent may take to answer.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache: Arc::default(),
+            interval: Duration::from_secs(1),
+            window: Duration::from_secs(3600),
+            window_bytes: 64 << 20,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Opens an input: a recording, the folder of a log, or the URL of an agent or
+/// exporter. As `NAME=INPUT` its series get the label `recording="NAME"`.
+///
+/// An agent is asked once right away, and then once per interval, until the
+/// source is dropped.
+///
+/// # Errors
+///
+/// When it cannot be opened; the message names it and what to do.
+pub fn open(input: &str, options: &Options) -> Result<Arc<dyn Source>, String> {
+    let (name, input) = named(input);
+    open_as(name, input, options)
+}
+
+/// Opens several inputs as one source. Those without a name get that of their
+/// file, or `host-port`, if there are several.
+///
+/// # Errors
+///
+/// When one cannot be opened, or two have the same name.
+pub fn open_all(inputs: &[String], options: &Options) -> Result<Arc<dyn Source>, String> {
+    if let [input] = inputs {
+        return open(input, options);
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut sources = Vec::new();
+    for input in inputs {
+        let (name, input) = named(input);
+        let name = name.map_or_else(|| own_name(input), String::from);
+        if names.contains(&name) {
+            return Err(format!("two inputs would be called {name:?}: name them, as in a={input}"));
+        }
+        sources.push(open_as(Some(&name), input, options)?);
+        names.push(name);
+    }
+    if sources.is_empty() {
+        return Err("there is no input: give a recording, a log's folder, or an agent's URL".into());
+    }
+    Ok(Arc::new(Set::new(sources)))
+}
+
+fn open_as(name: Option<&str>, input: &str, options: &Options) -> Result<Arc<dyn Source>, String> {
+    let extra: Vec<(String, String)> = name.map(|name| (LABEL.into(), name.into())).into_iter().collect();
+    let path = Path::new(input);
+    if path.is_dir() {
+        return Ok(Arc::new(LogSource::open(path, &extra, options.cache.clone())?));
+    }
+    if !is_url(input) {
+        return Ok(Arc::new(Recording::open(path, &extra, options.cache.clone())?));
+    }
+    let fail = |error| format!("{input}: {error}");
+    let endpoint = Endpoint::new(input, options.timeout).map_err(fail)?;
+    Ok(Arc::new(Live::start(Arc::new(endpoint), &extra, options).map_err(|why| format!("{input}: {why}"))?))
+}
+
+/// `NAME=INPUT` taken apart. A file that is really called so is none.
+fn named(input: &str) -> (Option<&str>, &str) {
+    let good = |name: &str| {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+        !name.is_empty() && name.chars().all(fits)
+    };
+    match input.split_once('=') {
+        Some((name, rest)) if good(name) && !rest.is_empty() && !Path::new(input).exists() => {
+            (Some(name), rest)
+        }
+        _ => (None, input),
+    }
+}
+
+/// `http://…`, `https://…`, or `host:port` if there is no such file.
+fn is_url(input: &str) -> bool {
+    if input.starts_with("http://") || input.starts_with("https://") {
+        return true;
+    }
+    let authority = input.split('/').next().unwrap_or_default();
+    let port = authority
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    port && !Path::new(input).exists()
+}
+
+fn own_name(input: &str) -> String {
+    if is_url(input) {
+        let rest = input.split_once("://").map_or(input, |(_, rest)| rest);
+        return rest.split('/').next().unwrap_or(rest).replace(':', "-");
+    }
+    let stem = Path::new(input).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    stem.unwrap_or_else(|| input.into())
+}
+
+#[cfg(test)]
+mod input_tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_told_apart() {
+        assert_eq!(named("a=b.parquet"), (Some("a"), "b.parquet"));
+        assert_eq!(named("run 1=http://x/?a=b"), (Some("run 1"), "http://x/?a=b"));
+        assert_eq!(named("http://x/?a=b"), (None, "http://x/?a=b"));
+        assert_eq!(named("dir/a=b"), (None, "dir/a=b"));
+        assert!(is_url("localhost:4241") && is_url("[::1]:80/x") && is_url("https://x"));
+        assert!(!is_url("a.parquet") && !is_url("./a:1") && !is_url("a:b"));
+        assert_eq!(own_name("/x/base.parquet"), "base");
+        assert_eq!(own_name("http://localhost:4241/metrics"), "localhost-4241");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let error = |inputs: &[&str]| {
+            let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+            open_all(&inputs, &Options::default()).map(|_| ()).unwrap_err()
+        };
+        assert!(error(&["a=/nowhere/x.parquet"]).contains("/nowhere/x.parquet: cannot be opened"));
+        assert!(error(&[]).contains("no input"));
+        assert!(error(&["127.0.0.1:1"]).contains("127.0.0.1:1"));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(error(&[folder.path().to_str().unwrap()]).contains("is not a log"));
+    }
+}
