@@ -37,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   rezolus status                            what it measures, through which hooks
   rezolus status --cost 5s                  and what every hook costs
   rezolus record -d 15m -o out.parquet      keep a quarter of an hour of it in a file
+  rezolus query out.parquet 'rate(cpu_usage[5s])'   ask it something
   rezolus plugins check ./mine.so           verify a plugin before dropping it in
   rezolus config check config.toml          verify a configuration before the agent reads it
   curl -s localhost:4241/metrics/json       the numbers
@@ -73,6 +74,16 @@ The agent can do the same itself: [hindsight] enabled = true.")]
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
+    /// Ask a recording, a log or an agent something, in PromQL
+    Query(Query),
+    /// Answer Prometheus' HTTP API of recordings, logs and agents: for Grafana, promtool and the like
+    #[command(after_help = "Examples:
+  rezolus serve out.parquet
+  rezolus serve before=a.parquet after=b.parquet --listen 127.0.0.1:9090
+  promtool query instant http://127.0.0.1:9090 'sum(rate(cpu_usage[10s]))'
+
+In Grafana it is a data source of type Prometheus. An agent is sampled from now on, for an hour at most.")]
+    Serve(Serve),
     /// Look after recordings
     #[command(subcommand)]
     Recording(Recording),
@@ -141,6 +152,67 @@ pub struct Record {
     /// A command to record: from its start to its end
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  rezolus query out.parquet 'sum by (state) (rate(cpu_usage[5s]))'       at the end of the recording
+  rezolus query out.parquet 'sum(rate(cpu_usage[5s]))' --start -10m      its last ten minutes, as a curve
+  rezolus query out.parquet 'histogram_quantile(0.99, rate(scheduler_runqueue_latency[1m]))' --step 15s
+  rezolus query before=a.parquet after=b.parquet 'avg by (recording) (rate(cpu_usage[1m]))'
+  rezolus query http://localhost:4241 'topk(5, rate(cgroup_cpu_usage[10s]))' --watch 10s
+  rezolus query out.parquet '{__name__=~\"tcp_.*\"}' --step 1s --format csv > tcp.csv
+
+A time is RFC 3339 (2026-01-31T12:00:00Z), seconds since 1970, or -5m: five minutes before the end of the data.
+With --start, --end or --step the query is evaluated over a range: from the start to the end of the data, in
+about 240 steps, unless they say otherwise. Warnings go to stderr.
+Exit codes: 0 answered, 1 the data cannot be read or the query fails, 2 it is no query, or an option is wrong.")]
+pub struct Query {
+    /// A recording, the folder of a log, or the URL of an agent; NAME=INPUT labels its series recording=\"NAME\"
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<String>,
+    /// The query, in PromQL
+    #[arg(value_name = "EXPR")]
+    pub expr: String,
+    /// When to evaluate it; default: at the end of the data
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["start", "end", "step"])]
+    pub at: Option<String>,
+    /// The start of a range
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub start: Option<String>,
+    /// The end of a range
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub end: Option<String>,
+    /// From one point of a range to the next, such as 15s
+    #[arg(long, value_name = "TIME")]
+    pub step: Option<String>,
+    /// Of an agent: sample it for so long first. A rate needs two samples at least
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub watch: Option<std::time::Duration>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: QueryFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// A recording, the folder of a log, or the URL of an agent; NAME=INPUT labels its series recording="NAME"
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<String>,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub listen: std::net::SocketAddr,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+pub enum QueryFormat {
+    /// For people; a range is plotted on a terminal
+    #[default]
+    Table,
+    /// As Prometheus' HTTP API answers
+    Json,
+    /// A line per sample: time, labels, value
+    Csv,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

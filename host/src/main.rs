@@ -19,6 +19,7 @@ mod metric;
 mod modes;
 mod own;
 mod plugin;
+mod query;
 mod record;
 mod report;
 mod snapshot;
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         Some(Command::Record(options)) => record::record(options),
         Some(Command::Exporter { config }) => modes::run_exporter(&config),
         Some(Command::Hindsight { config }) => modes::run_hindsight(&config),
+        Some(Command::Query(options)) => query::run(&options),
+        Some(Command::Serve(options)) => modes::run_serve(&options),
         Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
         Some(Command::Config(cli::Config::Check { file })) => check_config(&file),

@@ -6,17 +6,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use rezolus_modes::SnapshotSource;
 use rezolus_modes::exporter::{self, Descriptions, Sending, Started};
 use rezolus_modes::hindsight::{self, Hindsight, Sampled, Span};
 use rezolus_modes::log::columns::Source;
+use rezolus_modes::query;
 use rezolus_modes::source::{Endpoint, SHARED_FROM};
+use rezolus_store::api;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::agent::{Signals, start_log};
+use crate::cli::Serve;
 use crate::collector::Fresh;
 use crate::config::Config;
 use crate::http::{self, Agent};
@@ -171,6 +174,30 @@ pub fn run_exporter(path: &Path) -> Result<ExitCode> {
         signals.wait_for_end(|| {}).await;
         let _ = stop.send(true);
         modes.end().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `rezolus serve`: Prometheus' HTTP API over recordings, logs and agents.
+///
+/// # Errors
+///
+/// When an input cannot be opened, or the address cannot be listened on.
+pub fn run_serve(options: &Serve) -> Result<ExitCode> {
+    let source = query::open_all(&options.inputs, &query::Options::default()).map_err(Error::msg)?;
+    block_on(async {
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; choose another with --listen", options.listen))?;
+        let address = listener.local_addr().unwrap_or(options.listen);
+        let (stop, stopped) = watch::channel(false);
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        eprintln!("serving http://{address}/api/v1/ until Ctrl-C");
+        let router = api::router(source, api::Options::default());
+        let server = tokio::spawn(http::serve(listener, router, stopped));
+        signals.wait_for_end(|| {}).await;
+        let _ = stop.send(true);
+        let _ = server.await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,0 +1,252 @@
+//! `rezolus query`: PromQL over recordings, logs and agents, on the command line.
+
+mod csv;
+mod plot;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rezolus_store::Source;
+use rezolus_store::api::{json, parse_duration, parse_time};
+use rezolus_store::promql::{self, Answer, Error, ErrorKind, Value};
+
+use crate::cli::{Query, QueryFormat};
+
+const SECOND: i64 = 1_000_000_000;
+/// A range without a step has about so many points.
+const POINTS: i64 = 240;
+/// Queries are trees, evaluated by recursion.
+const STACK: usize = 64 << 20;
+const WRONG_USAGE: u8 = 2;
+
+/// When a query is evaluated, ns since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    At(i64),
+    Range { start: i64, end: i64, step: i64 },
+}
+
+/// Evaluates a query and prints what comes of it.
+///
+/// # Errors
+///
+/// When an input cannot be opened or read, with which and why.
+pub fn run(options: &Query) -> Result<ExitCode> {
+    let source = open(&options.inputs)?;
+    if let Some(time) = options.watch {
+        std::thread::sleep(time);
+    }
+    let when = match when(options, source.range()) {
+        Ok(when) => when,
+        Err(error) => return Ok(usage(&format!("{error:#}"))),
+    };
+    let answer = match evaluate(&source, &options.expr, when)? {
+        Ok(answer) => answer,
+        Err(error) if error.kind == ErrorKind::BadData => return Ok(usage(&explain(&options.expr, &error))),
+        Err(error) => bail!("{}", explain(&options.expr, &error)),
+    };
+    let kinds = source.metadata();
+    let known =
+        |info: &&String| !is_doubt(info, |name| kinds.get(name).is_some_and(|known| known.kind == "counter"));
+    for note in answer.notes.warnings.iter().chain(answer.notes.infos.iter().filter(known)) {
+        eprintln!("rezolus: {note}");
+    }
+    if is_empty(&answer.value) {
+        eprintln!("rezolus: nothing matches; {}", reach(source.range()));
+    }
+    let mut out = std::io::stdout().lock();
+    match options.format {
+        QueryFormat::Json => {
+            out.write_all(&json::response(&answer, usize::MAX)?)?;
+            writeln!(out)?;
+        }
+        QueryFormat::Csv => csv::write(&mut out, &answer.value)?,
+        QueryFormat::Table => {
+            let width = out.is_terminal().then(|| {
+                terminal_size::terminal_size().map_or(80, |(terminal_size::Width(width), _)| width.into())
+            });
+            out.write_all(table::text(&answer.value, width).as_bytes())?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("rezolus: {message}");
+    ExitCode::from(WRONG_USAGE)
+}
+
+fn open(inputs: &[String]) -> Result<Arc<dyn Source>> {
+    rezolus_modes::query::open_all(inputs, &rezolus_modes::query::Options::default())
+        .map_err(|why| anyhow!("{why}"))
+}
+
+/// Evaluates on a thread with a large stack.
+fn evaluate(source: &Arc<dyn Source>, expr: &str, when: When) -> Result<Result<Answer, Error>> {
+    let (source, expr) = (source.clone(), expr.to_string());
+    let work = move || {
+        let options = promql::Options::default();
+        match when {
+            When::At(at) => promql::instant(&*source, &expr, at, &options),
+            When::Range { start, end, step } => promql::range(&*source, &expr, start, end, step, &options),
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(work);
+    let thread = thread.context("there is no thread to run the query")?;
+    thread.join().map_err(|_| anyhow!("the query broke off: this is a fault of rezolus"))
+}
+
+/// The time or times that the options ask for; `data` says where the data begin
+/// and end.
+fn when(options: &Query, data: Option<(i64, i64)>) -> Result<When> {
+    let time = |option: &str, text: &str| -> Result<i64> {
+        let time = match (text.strip_prefix('-'), data) {
+            (None, _) => parse_time(text),
+            (Some(back), Some((_, end))) => parse_duration(back).map(|back| end.saturating_sub(back)),
+            (Some(_), None) => bail!("{option} {text}: there are no data that it could count back from"),
+        };
+        time.map_err(|_| {
+            anyhow!(
+                "{option} {text}: a time is expected: RFC 3339 (2026-01-31T12:00:00Z), seconds since \
+                 1970, or -5m for five minutes before the data's end"
+            )
+        })
+    };
+    let Some((first, last)) = data else {
+        // There is nothing to be found, at any time.
+        return Ok(When::At(options.at.as_deref().map_or(Ok(0), |text| time("--at", text))?));
+    };
+    if options.start.is_none() && options.end.is_none() && options.step.is_none() {
+        return Ok(When::At(options.at.as_deref().map_or(Ok(last), |text| time("--at", text))?));
+    }
+    let start = options.start.as_deref().map_or(Ok(first), |text| time("--start", text))?;
+    let end = options.end.as_deref().map_or(Ok(last), |text| time("--end", text))?;
+    if end < start {
+        bail!("the range ends before it starts; {}", reach(data));
+    }
+    let step = match options.step.as_deref() {
+        None => good_step((end - start) / POINTS),
+        Some(text) => match parse_duration(text) {
+            Ok(step) if step > 0 => step,
+            _ => bail!("--step {text}: a duration is expected, such as 15s, 1m or 0.5 (seconds)"),
+        },
+    };
+    Ok(When::Range { start, end, step })
+}
+
+/// The next round duration: whole seconds that divide a minute, minutes, hours.
+fn good_step(least: i64) -> i64 {
+    let seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400];
+    let fits = seconds.iter().map(|seconds| seconds * SECOND).find(|step| *step >= least);
+    // Whole days.
+    fits.unwrap_or((least / (86_400 * SECOND) + 1) * 86_400 * SECOND)
+}
+
+/// Where the data begin and end, for people.
+fn reach(data: Option<(i64, i64)>) -> String {
+    match data {
+        None => "there are no data".into(),
+        Some((first, last)) => format!("the data are from {} to {}", moment(first), moment(last)),
+    }
+}
+
+/// A time in RFC 3339, to the millisecond.
+fn moment(nanos: i64) -> String {
+    jiff::Timestamp::from_nanosecond(nanos.into()).map_or_else(
+        |_| format!("{} s", nanos / SECOND),
+        |time| {
+            let digits = if nanos.rem_euclid(SECOND) < 1_000_000 { 0 } else { 3 };
+            format!("{time:.digits$}")
+        },
+    )
+}
+
+/// Whether an info says that a metric might be no counter, by its name, of one
+/// that is known to be a counter.
+fn is_doubt(info: &str, is_counter: impl Fn(&str) -> bool) -> bool {
+    let name = info
+        .strip_prefix("PromQL info: metric might not be a counter")
+        .and_then(|rest| rest.split('"').nth(1));
+    name.is_some_and(is_counter)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Vector(series) => series.is_empty(),
+        Value::Matrix(series) => series.is_empty(),
+        Value::Scalar(..) | Value::String(..) => false,
+    }
+}
+
+/// An error, and where in the query it is, if that is known.
+fn explain(expr: &str, error: &Error) -> String {
+    let message = error.message.strip_prefix("invalid parameter \"query\": ").unwrap_or(&error.message);
+    let before = error.position.and_then(|position| expr.get(..position));
+    let Some(before) = before else { return format!("{message}\n  in: {}", expr.trim()) };
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = expr[start..].lines().next().unwrap_or_default();
+    let column = before[start..].chars().count();
+    format!("{message}\n  {line}\n  {}^", " ".repeat(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn options(arguments: &[&str]) -> Query {
+        let arguments = ["rezolus", "query", "a.parquet", "up"].iter().chain(arguments);
+        match crate::cli::Cli::parse_from(arguments).command {
+            Some(crate::cli::Command::Query(query)) => query,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn times_are_absolute_or_before_the_end() {
+        let data = Some((100 * SECOND, 1_000 * SECOND));
+        let when = |arguments: &[&str]| when(&options(arguments), data).map_err(|error| error.to_string());
+        let range = |start, end, step| {
+            Ok(When::Range { start: start * SECOND, end: end * SECOND, step: step * SECOND })
+        };
+        assert_eq!(when(&[]), Ok(When::At(1_000 * SECOND)));
+        assert_eq!(when(&["--at", "-5m"]), Ok(When::At(700 * SECOND)));
+        assert_eq!(when(&["--at", "1970-01-01T00:02:00Z"]), Ok(When::At(120 * SECOND)));
+        assert_eq!(when(&["--step", "15s"]), range(100, 1_000, 15));
+        assert_eq!(when(&["--start", "-2m"]), range(880, 1_000, 1));
+        assert_eq!(when(&["--start=200", "--end=500.5", "--step=0.5"]), {
+            Ok(When::Range { start: 200 * SECOND, end: 500 * SECOND + SECOND / 2, step: SECOND / 2 })
+        });
+        assert!(when(&["--start", "x"]).unwrap_err().starts_with("--start x: a time is expected"));
+        assert!(when(&["--step", "0"]).unwrap_err().starts_with("--step 0: a duration"));
+        let reversed = when(&["--start=500", "--end=400"]).unwrap_err();
+        assert!(reversed.ends_with("from 1970-01-01T00:01:40Z to 1970-01-01T00:16:40Z"), "{reversed}");
+    }
+
+    #[test]
+    fn an_error_shows_where_it_is() {
+        let error = Error { position: Some(11), ..Error::bad_data("invalid parameter \"query\": no") };
+        assert_eq!(explain("sum(\n  rate(x)\n)", &error), "no\n    rate(x)\n        ^");
+        let error = Error::bad_data("no");
+        assert_eq!(explain("sum(", &error), "no\n  in: sum(");
+    }
+
+    #[test]
+    fn what_is_a_counter_is_not_doubted() {
+        let info = r#"PromQL info: metric might not be a counter, name does not end in _total: "a" (1:6)"#;
+        assert!(is_doubt(info, |name| name == "a"));
+        assert!(!is_doubt(info, |_| false));
+        assert!(!is_doubt("PromQL info: \"a\"", |_| true));
+    }
+
+    #[test]
+    fn steps_are_round() {
+        assert_eq!(good_step(1), SECOND);
+        assert_eq!(good_step(16 * SECOND), 30 * SECOND);
+        assert_eq!(good_step(100_000 * SECOND), 172_800 * SECOND);
+    }
+}
