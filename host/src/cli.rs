@@ -168,7 +168,7 @@ With --start, --end or --step the query is evaluated over a range: from the star
 about 240 steps, unless they say otherwise. Warnings go to stderr.
 Exit codes: 0 answered, 1 the data cannot be read or the query fails, 2 it is no query, or an option is wrong.")]
 pub struct Query {
-    /// A recording, the folder of a log, or the URL of an agent; NAME=INPUT labels its series recording=\"NAME\"
+    /// A recording, the folder of a log, or the URL of an agent; NAME=INPUT labels its series recording="NAME"
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<String>,
     /// The query, in PromQL
