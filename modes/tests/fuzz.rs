@@ -12,6 +12,10 @@ use rezolus_modes::recording::Recording;
 use rezolus_modes::snapshot::Snapshot;
 use rezolus_modes::source::prometheus::Cache;
 use rezolus_modes::wire;
+use rezolus_store::memory::Memory;
+use rezolus_store::promql;
+use rezolus_store::recording::{ParquetPart, Recording as Stored};
+use rezolus_store::{FloatHistogram, Labels, Sample, Source as _};
 
 /// Seeds of a round: what failed can be repeated by itself.
 const FIRST_SEED: u64 = 1;
@@ -168,8 +172,8 @@ fn mend(bytes: &mut [u8]) {
     }
 }
 
-#[test]
-fn recordings() {
+/// A recording of a few ticks.
+fn recording() -> Vec<u8> {
     let mut whole = Vec::new();
     let mut columns = Columns::new(&[Source { name: "a".into(), endpoint: None }]);
     let bytes = include_bytes!("fixtures/wire/v3.msgpack");
@@ -178,6 +182,12 @@ fn recordings() {
         columns.append(at, &[Some(snapshot.clone())]);
     }
     columns.write(&mut whole, &[]).unwrap();
+    whole
+}
+
+#[test]
+fn recordings() {
+    let whole = recording();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");
     let words: [&[u8]; 4] = [b"PAR1", &[0; 8], &[0xff; 4], &[0x15, 0x80]];
@@ -214,6 +224,88 @@ fn expositions() {
         let at = std::time::UNIX_EPOCH;
         if let Ok(snapshot) = Cache::default().snapshot(&text, "fuzz", at, Duration::ZERO) {
             usable(&snapshot);
+        }
+    });
+}
+
+/// Counters, gauges, classic and native histograms, with gaps.
+fn series() -> Memory {
+    let mut memory = Memory::default();
+    let native = FloatHistogram::parse("schema:0 sum:5 count:4 buckets:[1 2 1]").unwrap();
+    for minute in 0..20i64 {
+        let time = minute * 60_000_000_000;
+        for id in ["1", "2"] {
+            let labels = |name: &str| Labels::new([("__name__", name), ("id", id), ("le", "2")]);
+            let value = if minute == 7 { f64::NAN } else { (minute % 9) as f64 };
+            memory.append(&labels("a_total"), time, Sample::Float(value));
+            memory.append(&labels("b_bucket"), time, Sample::Float(value));
+            memory.append(&labels("h"), time, Sample::Histogram(Arc::new(native.mul(value + 1.0))));
+        }
+    }
+    memory
+}
+
+#[test]
+fn queries() {
+    let inputs: [&[u8]; 8] = [
+        b"sum by (id) (rate(a_total[5m] offset 1m)) / on (id) group_left (le) (b_bucket or a_total) > bool 1.5e-3",
+        b"histogram_quantile(0.9, sum without (id) (increase(h[10m:30s] @ end())))",
+        b"topk(2, max_over_time((a_total - 1)[5m:1m])) unless {__name__=~\"b.+\", id!=\"2\"}",
+        b"label_replace(a_total, \"x\", \"$1-\\u00e9\", \"id\", \"(.*)\") and ignoring (x) quantile(0.5, b_bucket)",
+        b"count_values(\"v\", round(deriv(a_total[3m]), 0.1)) + ignoring (v) vector(time() % 7 ^ 2)",
+        b"absent_over_time(nothing{id=\"1\"}[5m]) * -scalar(avg(h)) atan2 +Inf",
+        b"h - h offset 3m == h * 2 # comment",
+        b"predict_linear(a_total[10m], 3600) <= bool quantile_over_time(2, b_bucket[1h])",
+    ];
+    let words: [&[u8]; 16] = [
+        b"(",
+        b")",
+        b"[5m:1s]",
+        b"{",
+        b"}",
+        b" by (id) ",
+        b"-",
+        b"@ 0 ",
+        b" offset -1h",
+        b"NaN",
+        b"9e999",
+        b"\"\\xff\"",
+        b"stddev_over_time(",
+        b"histogram_fraction(0, 1, ",
+        b"[1000y:1ms]",
+        b"sort_desc(",
+    ];
+    let memory = series();
+    fuzz("queries", &inputs, &words, |bytes| {
+        let query = String::from_utf8_lossy(bytes).into_owned();
+        let options = promql::Options { max_samples: 100_000, ..promql::Options::default() };
+        let minute = 60_000_000_000;
+        // On a stack as queries have: nesting is bounded, recursion must fit.
+        std::thread::scope(|scope| {
+            let work = || {
+                let _ = promql::format(&query);
+                let _ = promql::instant(&memory, &query, 10 * minute, &options);
+                let _ = promql::range(&memory, &query, 0, 20 * minute, minute, &options);
+            };
+            let thread = std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, work).unwrap();
+            assert!(thread.join().is_ok());
+        });
+    });
+}
+
+#[test]
+fn stored_recordings() {
+    let whole = recording();
+    fuzz("stored recordings", &[&whole], &[b"PAR1", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"zstd"], |bytes| {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        let Ok(part) = ParquetPart::from_bytes("fuzz", bytes, None) else { return };
+        let mut stored = Stored::new(&[], Arc::default());
+        stored.push(Arc::new(part));
+        let _ = (stored.metadata(), stored.range());
+        if let Ok(series) = stored.select(&[], i64::MIN, i64::MAX) {
+            for series in series {
+                let _ = series.samples.unpacked();
+            }
         }
     });
 }

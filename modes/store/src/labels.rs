@@ -1,7 +1,7 @@
 //! Sets of labels.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The label that is a metric's name.
 pub const NAME: &str = "__name__";
@@ -12,7 +12,8 @@ pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
 
 impl Default for Labels {
     fn default() -> Self {
-        Self(Arc::from([]))
+        static NONE: LazyLock<Labels> = LazyLock::new(|| Labels(Arc::from([])));
+        NONE.clone()
     }
 }
 

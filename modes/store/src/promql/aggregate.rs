@@ -8,7 +8,7 @@ use super::ast::{Aggregate, AggregateOp};
 use super::eval::is_point;
 use super::points::Points;
 use super::value::{Grid, Row, Val};
-use super::{Error, Notes, hist};
+use super::{Error, Notes, hist, parallel};
 use crate::histogram::FloatHistogram;
 use crate::labels::{Labels, NAME};
 
@@ -56,7 +56,7 @@ pub fn aggregate(
                 }
             }
             let points = |group: &Group, notes: &mut Notes| quantiles(&rows, group, &params, grid, notes);
-            return Ok(finish(&groups, points, notes));
+            return Ok(finish(&groups, &rows, points, notes));
         }
         _ => {}
     }
@@ -67,25 +67,43 @@ pub fn aggregate(
         Op::Min | Op::Max => extreme(&rows, group, grid, node.op == Op::Max, notes),
         _ => deviation(&rows, group, grid, node.op == Op::Stddev, notes),
     };
-    Ok(finish(&groups, points, notes))
+    Ok(finish(&groups, &rows, points, notes))
 }
 
-fn finish(groups: &[Group], points: impl Fn(&Group, &mut Notes) -> Points, notes: &mut Notes) -> Vec<Row> {
-    let row =
-        |group: &Group| Row { labels: group.labels.clone(), drop_name: false, points: points(group, notes) };
-    groups.iter().map(row).filter(|row| !row.points.is_absent()).collect()
+/// Evaluates each group, on several CPUs if there is much to do.
+fn finish(
+    groups: &[Group],
+    rows: &[Row],
+    points: impl Fn(&Group, &mut Notes) -> Points + Sync,
+    notes: &mut Notes,
+) -> Vec<Row> {
+    let cost = rows.iter().map(|row| row.points.len()).sum();
+    let place = notes.place;
+    let done = parallel::map(groups.iter().collect(), cost, |group| {
+        let mut notes = Notes { place, ..Notes::default() };
+        let points = points(group, &mut notes);
+        (Row { labels: group.labels.clone(), drop_name: false, points }, notes)
+    });
+    let mut out = Vec::with_capacity(done.len());
+    for (row, said) in done {
+        notes.merge(said);
+        out.push(row);
+    }
+    out.retain(|row| !row.points.is_absent());
+    out
 }
 
 /// The groups, in the order in which they are found.
 fn groups(node: &Aggregate, rows: &[Row]) -> Vec<Group> {
     let listed = |name: &str| node.grouping.iter().any(|label| label == name);
+    if !node.without && node.grouping.is_empty() && !rows.is_empty() {
+        return vec![Group { labels: Labels::default(), members: (0..rows.len()).collect() }];
+    }
     let mut groups: Vec<Group> = Vec::new();
     let mut known: HashMap<Labels, usize> = HashMap::new();
     for (at, row) in rows.iter().enumerate() {
         let labels = if node.without {
             row.labels.filter(|name| name != NAME && !listed(name))
-        } else if node.grouping.is_empty() {
-            Labels::default()
         } else {
             row.labels.filter(listed)
         };

@@ -15,6 +15,7 @@ use promql_parser::parser::{
 
 use super::Error;
 use super::place::{Place, place};
+use crate::guard::guarded;
 use crate::labels::NAME;
 use crate::matcher::Matcher;
 
@@ -229,8 +230,8 @@ pub(super) fn parse_expr(query: &str) -> Result<Expr, Error> {
     }
     let plain = plain(query);
     bounded(&plain)?;
-    let expr = parse(&plain).map_err(|why| Error::bad_data(format!("invalid parameter \"query\": {why}")))?;
-    Ok(expr)
+    // The parser panics over durations that are no durations, such as 19e999.
+    guarded(|| parse(&plain)).map_err(|why| Error::bad_data(format!("invalid parameter \"query\": {why}")))
 }
 
 /// Refuses what would be nested too deep to evaluate: every operator and bracket

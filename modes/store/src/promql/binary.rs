@@ -277,6 +277,12 @@ fn braces(labels: &Labels) -> String {
     format!("{{{}}}", all.join(", "))
 }
 
+fn several() -> Error {
+    Error::execution(
+        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+    )
+}
+
 /// The result of an operator between vectors, as it grows.
 struct Join<'a> {
     node: &'a Binary,
@@ -300,6 +306,14 @@ impl Join<'_> {
         notes: &mut Notes,
     ) -> Result<(), Error> {
         let one_to_one = self.node.matching.cardinality == Cardinality::OneToOne;
+        if let (&[member], None) = (members, fill)
+            && row.points.histograms.is_empty()
+            && one[member].points.histograms.is_empty()
+        {
+            let points = self.floats(&row.points, &one[member].points, one_to_one, taken)?;
+            let labels = self.labels(&row.labels, Some(&one[member].labels));
+            return self.push(labels, points, row.drop_name);
+        }
         let mut results: HashMap<usize, Points> = HashMap::new();
         for (step, taken) in taken.iter_mut().enumerate() {
             if !row.points.has(step) {
@@ -313,10 +327,7 @@ impl Join<'_> {
                 self.step(&row.points, partner.map(|at| &one[members[at]].points), fill, step, notes);
             if one_to_one && partner.is_some() {
                 if std::mem::replace(taken, true) {
-                    return Err(Error::execution(
-                        "multiple matches for labels: many-to-one matching must be explicit \
-                         (group_left/group_right)",
-                    ));
+                    return Err(several());
                 }
             } else {
                 *taken |= partner.is_some();
@@ -334,6 +345,36 @@ impl Join<'_> {
             self.push(labels, points, row.drop_name)?;
         }
         Ok(())
+    }
+
+    /// The usual case: nothing but floats, of one row on either side.
+    fn floats(
+        &self,
+        many: &Points,
+        one: &Points,
+        one_to_one: bool,
+        taken: &mut [bool],
+    ) -> Result<Points, Error> {
+        let (op, comparison, return_bool) =
+            (self.node.op, self.node.op.is_comparison(), self.node.return_bool);
+        let mut points = Points::absent(self.grid.count);
+        let values = many.floats.iter().zip(&one.floats).zip(taken).zip(&mut points.floats);
+        for (((&many, &one), taken), out) in values {
+            if !(is_point(many) && is_point(one)) {
+                continue;
+            }
+            if std::mem::replace(taken, true) && one_to_one {
+                return Err(several());
+            }
+            let (a, b) = if self.swapped { (one, many) } else { (many, one) };
+            let (value, kept) = floats(op, a, b);
+            if comparison && return_bool {
+                *out = f64::from(u8::from(kept));
+            } else if kept {
+                *out = value;
+            }
+        }
+        Ok(points)
     }
 
     /// The rows of the "one" side that found no partner, against a fill value.

@@ -78,17 +78,22 @@ impl Kind {
 
     /// As many additions as there are resets in a window.
     fn of_floats(self, samples: &Samples, steps: &Steps<'_>, resets: &[Reset]) -> Result<Points, Error> {
+        let Values::Floats(values) = &samples.values else { return Ok(Points::absent(steps.grid.count)) };
         let mut points = Points::absent(steps.grid.count);
         let mut passed = 0;
-        steps.each(samples, |step, which, window| {
-            let WindowValues::Floats(values) = window.values else { return Ok(()) };
-            passed += resets[passed..].iter().take_while(|reset| reset.at <= which.start).count();
-            let inside = resets[passed..].iter().take_while(|reset| reset.at < which.end);
-            let &[first, .., last] = values else { return Ok(()) };
-            let change = inside.fold(last - first, |change, reset| change + reset.lost);
-            points.floats[step] = change * self.factor(window.times, window, steps.range, first, change);
-            Ok(())
-        })?;
+        for place in steps.places(&samples.times).iter() {
+            let window = &values[place.first..place.last];
+            let &[first, .., last] = window else { continue };
+            let mut change = last - first;
+            if !resets.is_empty() {
+                passed += resets[passed..].iter().take_while(|reset| reset.at <= place.first).count();
+                let inside = resets[passed..].iter().take_while(|reset| reset.at < place.last);
+                change = inside.fold(change, |change, reset| change + reset.lost);
+            }
+            let times = &samples.times[place.first..place.last];
+            points.floats[place.step] =
+                change * self.factor(times, place.start, place.end, steps.range, first, change);
+        }
         Ok(points)
     }
 
@@ -118,7 +123,8 @@ impl Kind {
                 return Ok(());
             }
             let change = last.total.wrapping_sub(first.total) as f64;
-            let factor = self.factor(window.times, window, steps.range, first.total as f64, change);
+            let factor =
+                self.factor(window.times, window.start, window.end, steps.range, first.total as f64, change);
             let mut rate = last.since(&first, factor, &middles);
             rate.hint = ResetHint::Gauge;
             points.set(step, Some(Sample::Histogram(rate.into())));
@@ -135,7 +141,9 @@ impl Kind {
             (&[first, .., last], []) => {
                 let lost = if self.is_counter() { resets(&split.floats) } else { Vec::new() };
                 let change = lost.iter().fold(last - first, |change, reset| change + reset.lost);
-                Some(Sample::Float(change * self.factor(&split.times, window, range, first, change)))
+                Some(Sample::Float(
+                    change * self.factor(&split.times, window.start, window.end, range, first, change),
+                ))
             }
             ([], all @ [_, _, ..]) => {
                 let run = Run::new(all.to_vec(), self.is_counter());
@@ -163,7 +171,7 @@ impl Kind {
         }
         let first = run.first(&which).count;
         let change = if self.is_counter() { run.increase(which, seen) } else { run.delta(which, seen) }?;
-        let factor = self.factor(window.times, window, range, first, change.count);
+        let factor = self.factor(window.times, window.start, window.end, range, first, change.count);
         Some(Sample::Histogram(change.mul(factor).into()))
     }
 
@@ -173,18 +181,19 @@ impl Kind {
     /// As Prometheus has it: samples that are not farther from the window's bounds
     /// than 1.1 of their average distance stand for everything up to these, others
     /// for half such a distance. A counter was never less than zero.
-    fn factor(self, times: &[i64], window: &Window<'_>, range: i64, first: f64, change: f64) -> f64 {
+    fn factor(self, times: &[i64], start: i64, end: i64, range: i64, first: f64, change: f64) -> f64 {
         let &[first_time, .., last_time] = times else { return f64::NAN };
         let secs = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e9;
-        let mut before = secs(window.start, first_time);
-        let mut after = secs(last_time, window.end);
+        let mut before = secs(start, first_time);
+        let mut after = secs(last_time, end);
         let sampled = secs(first_time, last_time);
         let average = sampled / (times.len() - 1) as f64;
         let threshold = average * 1.1;
         if before >= threshold {
             before = average / 2.0;
         }
-        if self.is_counter() && change > 0.0 && first >= 0.0 {
+        // Of twice the change it is farther to zero than to the window's start: no need to divide.
+        if self.is_counter() && change > 0.0 && first >= 0.0 && first < 2.0 * change {
             let to_zero = sampled * (first / change);
             if to_zero < before {
                 before = to_zero;

@@ -1,8 +1,8 @@
 //! Functions over range vectors: of each series, window by window.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::args::Args;
@@ -12,7 +12,7 @@ use crate::promql::points::Points;
 use crate::promql::value::{Grid, RangeVector, Row};
 use crate::promql::window::{Window, WindowValues};
 use crate::promql::{Error, ErrorKind, Options, parallel};
-use crate::sample::{Sample, Samples, Values};
+use crate::sample::{Sample, Samples, Shared, Values};
 
 /// After so many samples of windows comes a look at whether anyone still waits.
 const PATIENCE: usize = 1 << 20;
@@ -24,9 +24,41 @@ pub struct Steps<'o> {
     pub range: i64,
     ends: Arc<[i64]>,
     options: &'o Options,
+    /// The first times that were looked at, and where the windows are in them.
+    known: OnceLock<(Shared<i64>, Arc<[Place]>)>,
+}
+
+/// A window with something in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub step: usize,
+    /// Which samples.
+    pub first: usize,
+    pub last: usize,
+    /// Bounds in ns.
+    pub start: i64,
+    pub end: i64,
 }
 
 impl Steps<'_> {
+    /// Where the windows are. Series that were sampled together have the same
+    /// places, which are found once.
+    pub fn places(&self, times: &Shared<i64>) -> Arc<[Place]> {
+        let find = || -> Arc<[Place]> {
+            let (mut first, mut last) = (0, 0);
+            let ends = self.ends.iter().enumerate().take(self.grid.count);
+            let places = ends.filter_map(|(step, &end)| {
+                let start = end.saturating_sub(self.range);
+                first = after(times, first, start);
+                last = after(times, last.max(first), end);
+                (first < last).then_some(Place { step, first, last, start, end })
+            });
+            places.collect()
+        };
+        let (known, places) = self.known.get_or_init(|| (times.clone(), find()));
+        if known.same(times) { places.clone() } else { find() }
+    }
+
     /// Hands out the windows that have something in them, in the order of steps:
     /// the step, which samples, and these. No window begins or ends before the one
     /// of the step before.
@@ -36,15 +68,8 @@ impl Steps<'_> {
         mut each: impl FnMut(usize, Range<usize>, &Window<'s>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let times = &samples.times[..];
-        let (mut first, mut last) = (0, 0);
         let mut seen = 0usize;
-        for (step, &end) in self.ends.iter().enumerate().take(self.grid.count) {
-            let start = end.saturating_sub(self.range);
-            first = after(times, first, start);
-            last = after(times, last.max(first), end);
-            if first == last {
-                continue;
-            }
+        for &Place { step, first, last, start, end } in self.places(&samples.times).iter() {
             seen += last - first;
             if seen > PATIENCE {
                 seen = 0;
@@ -144,7 +169,8 @@ fn each_row(
     points: impl Fn(Samples, &Steps<'_>, &mut Seen) -> Result<Points, Error> + Sync,
 ) -> Result<Vec<Row>, Error> {
     let options = context.options;
-    let steps = Steps { grid: context.grid, range: vector.range, ends: vector.ends, options };
+    let known = OnceLock::new();
+    let steps = Steps { grid: context.grid, range: vector.range, ends: vector.ends, options, known };
     let cost = vector.rows.iter().map(|row| row.samples.len() + steps.grid.count).sum();
     let done = parallel::map(vector.rows, cost, |row| {
         check(options)?;
