@@ -1,4 +1,4 @@
-//! Series in memory: what tests load, and the window of a live agent.
+//! Series in memory: what tests load.
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ use super::eval::is_point;
 use super::points::Points;
 use super::value::{Grid, Row, Val};
 use super::{Error, Notes, hist, parallel};
+use crate::float;
 use crate::histogram::FloatHistogram;
 use crate::labels::{Labels, NAME};
 
@@ -50,10 +51,7 @@ pub fn aggregate(
         Op::Quantile => {
             let params = scalar(param)?;
             for &value in &params {
-                if !(0.0..=1.0).contains(&value) {
-                    let text = format!("quantile value should be between 0 and 1, got {}", plain(value));
-                    notes.at(node.param_place, |notes| notes.warn(text));
-                }
+                notes.at(node.param_place, |notes| super::call::check_quantile(value, notes));
             }
             let points = |group: &Group, notes: &mut Notes| quantiles(&rows, group, &params, grid, notes);
             return Ok(finish(&groups, &rows, points, notes));
@@ -116,28 +114,14 @@ fn groups(node: &Aggregate, rows: &[Row]) -> Vec<Group> {
     groups
 }
 
-/// Adds to a sum, and to what was lost in rounding (Neumaier's variant of Kahan's).
-#[inline]
-fn add(sum: &mut f64, lost: &mut f64, value: f64) {
-    let next = *sum + value;
-    if next.is_infinite() {
-        *lost = 0.0;
-    } else if sum.abs() >= value.abs() {
-        *lost += (*sum - next) + value;
-    } else {
-        *lost += (value - next) + *sum;
-    }
-    *sum = next;
-}
-
 fn sum(rows: &[Row], group: &Group, grid: Grid, mean: bool, notes: &mut Notes) -> Points {
-    let (mut sums, mut lost) = (vec![0.0; grid.count], vec![0.0; grid.count]);
+    let mut sums = vec![float::Sum::default(); grid.count];
     let mut counts = vec![0u32; grid.count];
     for &member in &group.members {
         let floats = &rows[member].points.floats;
-        for (((&value, sum), lost), count) in floats.iter().zip(&mut sums).zip(&mut lost).zip(&mut counts) {
+        for ((&value, sum), count) in floats.iter().zip(&mut sums).zip(&mut counts) {
             if is_point(value) {
-                add(sum, lost, value);
+                sum.add(value);
                 *count += 1;
             }
         }
@@ -145,7 +129,7 @@ fn sum(rows: &[Row], group: &Group, grid: Grid, mean: bool, notes: &mut Notes) -
     let mut points = Points::absent(grid.count);
     for step in 0..grid.count {
         if counts[step] > 0 {
-            let total = sums[step] + lost[step];
+            let total = sums[step].total();
             points.floats[step] = match mean {
                 false => total,
                 // The sum may be too large for what the mean is.
@@ -160,20 +144,19 @@ fn sum(rows: &[Row], group: &Group, grid: Grid, mean: bool, notes: &mut Notes) -
 
 /// The mean of a step's floats, without their sum.
 fn gradual_mean(rows: &[Row], group: &Group, step: usize) -> f64 {
-    let (mut mean, mut lost, mut count) = (0.0f64, 0.0, 0.0);
+    let (mut mean, mut count) = (float::Sum::default(), 0.0);
     for value in group.members.iter().map(|&member| rows[member].points.floats[step]) {
         if !is_point(value) {
             continue;
         }
         count += 1.0;
         // An infinite mean stays, but for an infinity of the other sign.
-        if mean.is_infinite() && (value.is_finite() || value == mean) {
+        if mean.sum.is_infinite() && (value.is_finite() || value == mean.sum) {
             continue;
         }
-        let corrected = mean + lost;
-        add(&mut mean, &mut lost, value / count - corrected / count);
+        mean.add(value / count - mean.total() / count);
     }
-    mean + lost
+    mean.total()
 }
 
 /// Adds up the histograms of a group; a step with floats too has no result.
@@ -392,7 +375,7 @@ fn limit(node: &Aggregate, param: f64, notes: &mut Notes) -> Result<usize, Error
         }
         if !(-1.0..=1.0).contains(&param) {
             let capped = if param > 1.0 { "1" } else { "-1" };
-            let got = plain(param);
+            let got = float::format_short(param);
             let text = format!("ratio value should be between -1 and 1, got {got}, capping to {capped}");
             notes.at(node.param_place, |notes| notes.warn(text));
         }

@@ -17,7 +17,9 @@ mod sums;
 mod tests;
 mod windows;
 
+pub use remarks::check_quantile;
 pub use sums::quantile;
+pub use windows::check;
 
 use super::place::Place;
 use super::points::Points;

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::ast::{At, Call, Node, Selector, Shift, Subquery};
 use super::call::{self, Context};
 use super::points::{ABSENT, Points};
 use super::value::{Grid, RangeRow, RangeVector, Row, Val};
-use super::{Error, ErrorKind, Notes, Options, aggregate, binary, parallel};
+use super::{Error, Notes, Options, aggregate, binary, parallel};
 use crate::labels::Labels;
 use crate::sample::{Sample, Samples, Values, is_stale};
 use crate::{Series, Source};
@@ -51,7 +49,7 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates a node at all times of a grid.
     pub fn eval(&mut self, node: &Node, grid: Grid) -> Result<Val, Error> {
-        self.check()?;
+        call::check(self.options)?;
         let before = self.live;
         let literal = matches!(node, Node::Number(_) | Node::String(_) | Node::Range(..));
         let value = if grid.count > 1 && !literal && is_invariant(node) {
@@ -89,17 +87,6 @@ impl<'a> Evaluator<'a> {
                 binary::binary(node, lhs, rhs, grid, &mut self.notes)
             }
         }
-    }
-
-    /// Whether to go on.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.options.canceled.as_ref().is_some_and(|canceled| canceled.load(Ordering::Relaxed)) {
-            return Err(Error::new(ErrorKind::Canceled, "query was canceled in expression evaluation"));
-        }
-        if self.options.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::new(ErrorKind::Timeout, "query timed out in expression evaluation"));
-        }
-        Ok(())
     }
 
     /// Counts samples that are about to be there.
