@@ -1,5 +1,7 @@
 //! Conditions on labels.
 
+mod go;
+
 use regex::Regex;
 
 /// What a label's value has to be. A label that is not there is the empty string.
@@ -23,16 +25,27 @@ impl Matcher {
         Self { name: name.into(), op: Op::Equal(value.into()) }
     }
 
+    pub fn not_equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), op: Op::NotEqual(value.into()) }
+    }
+
     /// The label's value has to match an expression, from its beginning to its end.
-    /// As in Prometheus `.` stands for newlines too.
     ///
     /// # Errors
     ///
     /// When it is none, or one that would take too much room.
-    pub fn regex(name: impl Into<String>, expression: &str, negated: bool) -> Result<Self, regex::Error> {
+    pub fn regex(name: impl Into<String>, expression: &str, negated: bool) -> Result<Self, String> {
         let regex = anchored(expression)?;
         let op = if negated { Op::NotMatches(regex) } else { Op::Matches(regex) };
         Ok(Self { name: name.into(), op })
+    }
+
+    /// What the value is compared with.
+    pub fn value(&self) -> &str {
+        match &self.op {
+            Op::Equal(value) | Op::NotEqual(value) => value,
+            Op::Matches(regex) | Op::NotMatches(regex) => regex.as_str(),
+        }
     }
 
     pub fn matches(&self, value: &str) -> bool {
@@ -45,38 +58,16 @@ impl Matcher {
     }
 }
 
-/// An expression that has to match a whole string.
+/// An expression, as Go has them, that has to match a whole string. As in Prometheus
+/// `.` stands for newlines too.
 ///
 /// # Errors
 ///
 /// When it is none, or one that would take too much room.
-pub fn anchored(expression: &str) -> Result<Regex, regex::Error> {
-    let whole = |text: &str| Regex::new(&format!("^(?s:{text})$"));
-    // Go takes a brace that begins no repetition for itself.
-    whole(expression).or_else(|error| whole(&escape_braces(expression)).map_err(|_| error))
-}
-
-fn escape_braces(expression: &str) -> String {
-    let mut out = String::with_capacity(expression.len() + 8);
-    let mut rest = expression;
-    while let Some(at) = rest.find(['{', '\\']) {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some(escaped) = rest.strip_prefix('\\') {
-            let length = escaped.chars().next().map_or(0, char::len_utf8);
-            out.push_str(&rest[..=length]);
-            rest = &rest[1 + length..];
-            continue;
-        }
-        let inside = rest[1..].split('}').next().unwrap_or_default();
-        let repeats = rest[1..].contains('}')
-            && inside.starts_with(|c: char| c.is_ascii_digit())
-            && inside.bytes().all(|c| c.is_ascii_digit() || c == b',');
-        out.push_str(if repeats { "{" } else { "\\{" });
-        rest = &rest[1..];
-    }
-    out.push_str(rest);
-    out
+pub fn anchored(expression: &str) -> Result<Regex, String> {
+    let translated = go::translate(expression)?;
+    Regex::new(&format!("^(?s:{translated})$"))
+        .map_err(|why| format!("error parsing regexp: {why}: `{expression}`"))
 }
 
 #[cfg(test)]
@@ -84,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_are_those_of_go() {
+    fn the_whole_value_has_to_match() {
         let matches = |expression, value| Matcher::regex("a", expression, false).unwrap().matches(value);
         assert!(matches("a.*", "a\nb"));
         assert!(!matches("a", "ab"));
