@@ -25,10 +25,9 @@ use bytes::Bytes;
 use crate::Source;
 use crate::labels::Labels;
 use crate::matcher::Matcher;
-use crate::promql::ast::parse_selector;
 use crate::promql::{self, Answer, Error, ErrorKind};
 
-use form::{Form, QUERY_PREFIX, query_error};
+use form::{Form, query_error};
 use json::Writer;
 use run::Runner;
 
@@ -259,7 +258,7 @@ async fn query_exemplars(form: Form) -> Result<Response, Refusal> {
     if end < start {
         return Err(Error::bad_data("end timestamp must not be before start timestamp").into());
     }
-    promql::ast::parse_query(form.get("query")).map_err(|error| form::strip(error, QUERY_PREFIX))?;
+    promql::check(form.get("query"))?;
     Ok(answered(&br#"{"status":"success","data":[]}"#[..]))
 }
 
@@ -291,7 +290,7 @@ async fn buildinfo(State(api): Shared) -> Result<Response, Refusal> {
 /// The selectors of `match[]`. None at all selects everything.
 fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, Error> {
     let one = |text: &str| {
-        let matchers = parse_selector(text).map_err(|error| form::strip(error, QUERY_PREFIX))?;
+        let matchers = promql::parse_selector(text)?;
         if matchers.iter().all(|matcher| matcher.matches("")) {
             return Err(Error::bad_data("match[] must contain at least one non-empty matcher"));
         }

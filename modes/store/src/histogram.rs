@@ -8,6 +8,7 @@ mod h2;
 mod quantile;
 mod resets;
 mod text;
+mod trim;
 mod validate;
 
 pub use arithmetic::{Combined, Incompatible};
@@ -17,6 +18,7 @@ pub use classic::{classic_fraction, classic_quantile};
 pub use h2::{h2_bounds, h2_middles};
 pub use quantile::NanNote;
 pub use text::Literal;
+pub use trim::Keep;
 
 use crate::float::almost_equal;
 

@@ -8,12 +8,14 @@ mod error;
 mod eval;
 mod hist;
 pub(crate) mod parallel;
+mod parse;
 pub mod place;
 mod points;
 pub mod value;
 mod window;
 
 pub use error::{Error, ErrorKind, Notes};
+pub use parse::selector as parse_selector;
 pub use points::{ABSENT, Points, is_absent};
 pub use window::{Window, WindowValues};
 
@@ -22,6 +24,7 @@ use eval::Evaluator;
 use value::{Grid, RangeRow, Row, Val};
 
 use crate::Source;
+use crate::guard::guarded;
 use crate::labels::Labels;
 use crate::sample::Sample;
 
@@ -81,7 +84,7 @@ impl Default for Value {
 ///
 /// When it is no query, or cannot be evaluated.
 pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> Result<Answer, Error> {
-    let node = ast::parse_query(query)?;
+    let node = parse::query(query, parse::Times::default())?;
     let grid = Grid { start: at, step: 1, count: 1 };
     let mut evaluator = Evaluator::new(source, options, grid);
     let value = match evaluator.eval(&node, grid)? {
@@ -121,7 +124,8 @@ pub fn range(
     step: i64,
     options: &Options,
 ) -> Result<Answer, Error> {
-    let node = ast::parse_query(query)?;
+    let times = parse::Times { step, range: end.saturating_sub(start) };
+    let node = parse::query(query, times)?;
     if step <= 0 || end < start {
         return Err(Error::bad_data("the step has to be positive, and the end not before the start"));
     }
@@ -161,11 +165,23 @@ pub fn range(
     Ok(Answer { value, notes: evaluator.notes })
 }
 
+/// Whether it is a query.
+///
+/// # Errors
+///
+/// When it is none.
+pub fn check(query: &str) -> Result<(), Error> {
+    parse::query(query, parse::Times::default()).map(drop)
+}
+
 /// The query as Prometheus' `format_query` writes it.
 ///
 /// # Errors
 ///
 /// When it is no query.
 pub fn format(query: &str) -> Result<String, Error> {
-    Ok(ast::parse_expr(query)?.prettify())
+    check(query)?;
+    // It panics over durations that are none, and knows less.
+    let formed = guarded(|| promql_parser::parser::parse(query).map(|parsed| parsed.prettify()));
+    formed.map_err(|why| Error::bad_data(format!("there is no form for this yet: {why}")))
 }

@@ -9,9 +9,6 @@ use bytes::Bytes;
 
 use crate::promql::{Error, ErrorKind};
 
-/// What errors of the query's text begin with.
-pub const QUERY_PREFIX: &str = "invalid parameter \"query\": ";
-
 const MILLI: i64 = 1_000_000;
 /// Times further from the epoch than this (146 years) are as good as this one:
 /// there is room left to add durations to them.
@@ -186,17 +183,9 @@ pub fn invalid(name: &str, error: Error) -> Error {
     Error { message: format!("invalid parameter {name:?}: {}", error.message), ..error }
 }
 
-/// Without what a message begins with.
-pub fn strip(error: Error, prefix: &str) -> Error {
-    match error.message.strip_prefix(prefix) {
-        Some(rest) => Error { message: rest.into(), ..error },
-        None => error,
-    }
-}
-
 /// Errors of a query's text begin with the parameter's name.
 pub fn query_error(error: Error) -> Error {
-    if error.kind == ErrorKind::BadData { invalid("query", strip(error, QUERY_PREFIX)) } else { error }
+    if error.kind == ErrorKind::BadData { invalid("query", error) } else { error }
 }
 
 /// Refuses a time that is further off than can be told from others.

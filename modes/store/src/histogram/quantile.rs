@@ -114,7 +114,7 @@ impl FloatHistogram {
     }
 
     /// A zero bucket ends at zero if all other buckets are on one side of it.
-    fn one_sided(&self, bucket: &mut Bucket) {
+    pub(super) fn one_sided(&self, bucket: &mut Bucket) {
         match (self.negative_buckets.is_empty(), self.positive_buckets.is_empty()) {
             (true, false) => bucket.lower = 0.0,
             (false, true) => bucket.upper = 0.0,
@@ -190,7 +190,7 @@ impl FloatHistogram {
 }
 
 /// How far a value is between two bounds of its sign, on a logarithmic scale.
-fn logarithmic(value: f64, lower: f64, upper: f64) -> f64 {
+pub(super) fn logarithmic(value: f64, lower: f64, upper: f64) -> f64 {
     let [log, lower, upper] = [value, lower, upper].map(|value| value.abs().log2());
     if value > 0.0 { (log - lower) / (upper - lower) } else { 1.0 - (log - upper) / (lower - upper) }
 }

@@ -8,7 +8,7 @@ use super::eval::{is_point, merge};
 use super::points::Points;
 use super::value::{Grid, Row, Val};
 use super::{Error, Notes, hist};
-use crate::histogram::FloatHistogram;
+use crate::histogram::{FloatHistogram, Keep};
 use crate::labels::{Labels, NAME};
 use crate::sample::Sample;
 
@@ -62,7 +62,10 @@ fn floats(op: BinaryOp, a: f64, b: f64) -> (f64, bool) {
         BinaryOp::Less => (a, a < b),
         BinaryOp::GreaterOrEqual => (a, a >= b),
         BinaryOp::LessOrEqual => (a, a <= b),
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => (f64::NAN, false),
+        // These are none on floats.
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::TrimUpper | BinaryOp::TrimLower => {
+            (f64::NAN, false)
+        }
     }
 }
 
@@ -74,13 +77,15 @@ fn samples(op: BinaryOp, a: &Sample, b: &Sample, notes: &mut Notes) -> Option<(S
     };
     let histogram = |value: FloatHistogram| Some((Sample::Histogram(Arc::new(value.compact())), true));
     match (a, b, op) {
-        (Sample::Float(a), Sample::Float(b), _) => {
+        (Sample::Float(a), Sample::Float(b), op) if !op.is_trim() => {
             let (value, kept) = floats(op, *a, *b);
             Some((Sample::Float(value), kept))
         }
         (Sample::Histogram(a), Sample::Float(b), BinaryOp::Mul) => histogram(a.mul(*b)),
         (Sample::Float(a), Sample::Histogram(b), BinaryOp::Mul) => histogram(b.mul(*a)),
         (Sample::Histogram(a), Sample::Float(b), BinaryOp::Div) => histogram(a.div(*b)),
+        (Sample::Histogram(a), Sample::Float(b), BinaryOp::TrimUpper) => histogram(a.trim(*b, Keep::Below)),
+        (Sample::Histogram(a), Sample::Float(b), BinaryOp::TrimLower) => histogram(a.trim(*b, Keep::Above)),
         (Sample::Histogram(a), Sample::Histogram(b), BinaryOp::Add) => histogram(hist::add(a, b, notes)?),
         (Sample::Histogram(a), Sample::Histogram(b), BinaryOp::Sub) => histogram(hist::sub(a, b, notes)?),
         (Sample::Histogram(x), Sample::Histogram(y), BinaryOp::Equal) => Some((a.clone(), x.equals(y))),
@@ -100,12 +105,16 @@ fn samples(op: BinaryOp, a: &Sample, b: &Sample, notes: &mut Notes) -> Option<(S
 
 /// Whether the name of a metric says no longer what the result is.
 fn drops_name(node: &Binary) -> bool {
-    !(node.op.is_comparison() || node.op.is_set()) || node.return_bool
+    !(node.op.is_comparison() || node.op.is_set() || node.op.is_trim()) || node.return_bool
 }
 
 fn with_scalar(node: &Binary, rows: Vec<Row>, scalar: &[f64], swapped: bool, notes: &mut Notes) -> Vec<Row> {
     let mut out = Vec::with_capacity(rows.len());
     for mut row in rows {
+        if node.op.is_trim() && !row.points.floats.iter().all(|value| super::is_absent(*value)) {
+            let _ = samples(node.op, &Sample::Float(0.0), &Sample::Float(0.0), notes);
+            row.points.floats.fill(super::ABSENT);
+        }
         let values = row.points.floats.iter_mut().zip(scalar);
         for (value, &scalar) in values.filter(|(value, _)| is_point(**value)) {
             let (a, b) = if swapped { (scalar, *value) } else { (*value, scalar) };
@@ -307,6 +316,7 @@ impl Join<'_> {
     ) -> Result<(), Error> {
         let one_to_one = self.node.matching.cardinality == Cardinality::OneToOne;
         if let (&[member], None) = (members, fill)
+            && !self.node.op.is_trim()
             && row.points.histograms.is_empty()
             && one[member].points.histograms.is_empty()
         {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 
 use super::place::Place;
 
@@ -35,13 +36,13 @@ impl ErrorKind {
 pub struct Error {
     pub kind: ErrorKind,
     pub message: String,
-    /// Where in the query, in bytes, if it is known.
-    pub position: Option<usize>,
+    /// Where in the query, in bytes, if it is known. The message says so too.
+    pub range: Option<Range<usize>>,
 }
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), position: None }
+        Self { kind, message: message.into(), range: None }
     }
 
     pub fn execution(message: impl Into<String>) -> Self {

@@ -5,10 +5,10 @@ use super::{Context, call, seconds};
 use crate::FloatHistogram;
 use crate::float::almost_equal;
 use crate::labels::Labels;
-use crate::promql::ast;
 use crate::promql::points::Points;
 use crate::promql::value::{Grid, RangeRow, RangeVector, Row, Val};
 use crate::promql::{ABSENT, Error, Notes, Options};
+use crate::promql::{ast, parse};
 use crate::sample::{Sample, Samples};
 
 const S: i64 = 1_000_000_000;
@@ -349,7 +349,7 @@ fn series_are_sorted() {
 #[test]
 fn absent_has_the_labels_asked_for() {
     let absent = |query: &str, rows: Vec<Row>| {
-        let node = ast::parse_query(query).unwrap();
+        let node = parse::query(query, Default::default()).unwrap();
         match with_nodes("absent", vec![Val::Vector(rows)], minutes(2), &[node]).unwrap().0 {
             Val::Vector(rows) => rows,
             other => panic!("{other:?}"),
