@@ -6,7 +6,9 @@ mod binary;
 mod call;
 mod error;
 mod eval;
+mod extended;
 mod hist;
+mod info;
 pub(crate) mod parallel;
 mod parse;
 pub mod place;
@@ -98,11 +100,15 @@ pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> 
         Val::Range(vector) => {
             let (end, start) = (vector.ends[0], vector.ends[0].saturating_sub(vector.range));
             let series = |row: RangeRow| {
-                let samples = row.samples.between(start.saturating_add(1), end).unpacked();
                 let labels = if row.drop_name { row.labels.without_name() } else { row.labels };
-                (labels, (0..samples.len()).map(|at| (samples.times[at], samples.get(at))).collect())
+                if let Some(extension) = vector.extension {
+                    return Ok((labels, extended::samples(&row.samples, (start, end), extension)?));
+                }
+                let samples = row.samples.between(start.saturating_add(1), end).unpacked();
+                Ok((labels, (0..samples.len()).map(|at| (samples.times[at], samples.get(at))).collect()))
             };
-            let mut all: Vec<(Labels, Vec<_>)> = vector.rows.into_iter().map(series).collect();
+            let mut all: Vec<(Labels, Vec<_>)> =
+                vector.rows.into_iter().map(series).collect::<Result<_, Error>>()?;
             all.retain(|(_, samples)| !samples.is_empty());
             all.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Matrix(all)

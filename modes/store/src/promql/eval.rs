@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ast::{At, Call, Node, Selector, Shift, Subquery};
+use super::ast::{At, Call, Extension, Node, Selector, Shift, Subquery};
 use super::call::{self, Context};
 use super::points::{ABSENT, Points};
 use super::value::{Grid, RangeRow, RangeVector, Row, Val};
-use super::{Error, Notes, Options, aggregate, binary, parallel};
+use super::{Error, Notes, Options, aggregate, binary, extended, info, parallel};
 use crate::labels::Labels;
 use crate::sample::{Sample, Samples, Values, is_stale};
 use crate::{Series, Source};
@@ -68,6 +68,9 @@ impl<'a> Evaluator<'a> {
             Node::String(string) => Ok(Val::String(string.clone())),
             Node::Paren(inner) => self.eval(inner, grid),
             Node::Negate(inner) => Ok(negate(self.eval(inner, grid)?)),
+            Node::Selector(selector) if selector.extension.is_some() => {
+                self.smoothed(selector, grid).map(Val::Vector)
+            }
             Node::Selector(selector) => Ok(Val::Vector(self.selector(selector, grid, false)?)),
             Node::Range(selector, range) => self.range(selector, *range, grid).map(Val::Range),
             Node::Subquery(subquery) => self.subquery(subquery, grid).map(Val::Range),
@@ -113,11 +116,22 @@ impl<'a> Evaluator<'a> {
     /// The series of a selector, from `before` (ns, excluded) before its first
     /// reference to its last.
     fn select(&mut self, selector: &Selector, references: &[i64], before: i64) -> Result<Vec<Series>, Error> {
+        self.select_until(selector, references, before, 0)
+    }
+
+    /// The same up to so long after the last reference.
+    fn select_until(
+        &mut self,
+        selector: &Selector,
+        references: &[i64],
+        before: i64,
+        after: i64,
+    ) -> Result<Vec<Series>, Error> {
         let (Some(first), Some(last)) = (references.first(), references.last()) else {
             return Ok(Vec::new());
         };
         let start = first.saturating_sub(before).saturating_add(1);
-        let series = self.source.select(&selector.matchers, start, *last)?;
+        let series = self.source.select(&selector.matchers, start, last.saturating_add(after))?;
         self.charge(series.iter().map(|series| series.samples.len()).sum())?;
         Ok(series)
     }
@@ -138,9 +152,46 @@ impl<'a> Evaluator<'a> {
         Ok(rows)
     }
 
+    /// The value at each step, between those of the samples before and after it.
+    fn smoothed(&mut self, selector: &Selector, grid: Grid) -> Result<Vec<Row>, Error> {
+        let references = self.references(selector.shift, grid);
+        let lookback = self.options.lookback;
+        let series = self.select_until(selector, &references, lookback, lookback)?;
+        self.charge(series.len().saturating_mul(grid.count))?;
+        let rows = series.into_iter().map(|Series { labels, samples }| {
+            let points = extended::smoothed(&samples.without_stale(), &references, lookback)?;
+            Ok(Row { labels, drop_name: false, points })
+        });
+        let mut rows = rows.collect::<Result<Vec<Row>, Error>>()?;
+        rows.retain(|row| !row.points.is_absent());
+        Ok(rows)
+    }
+
+    /// `info()`: its second argument is not to be evaluated by itself.
+    fn info(&mut self, node: &Call, grid: Grid) -> Result<Vec<Row>, Error> {
+        let Some(Val::Vector(base)) = node.args.first().map(|arg| self.eval(arg, grid)).transpose()? else {
+            return Err(Error::bad_data("info() takes an instant vector"));
+        };
+        let wanted = match node.args.get(1) {
+            Some(Node::Selector(selector)) => info::Wanted::new(&selector.matchers),
+            _ => info::Wanted::new(&[]),
+        };
+        // The info series are looked at when the others are.
+        let shift = first_selector(&node.args[0]).map_or_else(Shift::default, |selector| selector.shift);
+        let selector = Selector { matchers: wanted.matchers(), shift, extension: None };
+        let infos = self.selector(&selector, grid, true)?;
+        info::join(base, &infos, &wanted, grid)
+    }
+
     fn range(&mut self, selector: &Selector, range: i64, grid: Grid) -> Result<RangeVector, Error> {
         let ends = self.references(selector.shift, grid);
-        let series = self.select(selector, &ends, range)?;
+        let extension = selector.extension.map(|extension| (extension, self.options.lookback));
+        let (before, after) = match extension {
+            None => (range, 0),
+            Some((Extension::Anchored, lookback)) => (range.saturating_add(lookback), 0),
+            Some((Extension::Smoothed, lookback)) => (range.saturating_add(lookback), lookback),
+        };
+        let series = self.select_until(selector, &ends, before, after)?;
         let rows = series
             .into_iter()
             .map(|Series { labels, samples }| RangeRow {
@@ -149,7 +200,7 @@ impl<'a> Evaluator<'a> {
                 samples: samples.without_stale(),
             })
             .filter(|row| !row.samples.is_empty());
-        Ok(RangeVector { rows: rows.collect(), range, ends })
+        Ok(RangeVector { rows: rows.collect(), range, ends, extension })
     }
 
     fn subquery(&mut self, node: &Subquery, grid: Grid) -> Result<RangeVector, Error> {
@@ -180,7 +231,7 @@ impl<'a> Evaluator<'a> {
                 rows.push(RangeRow { labels: row.labels, drop_name: row.drop_name, samples });
             }
         }
-        Ok(RangeVector { rows, range: node.range, ends })
+        Ok(RangeVector { rows, range: node.range, ends, extension: None })
     }
 
     fn call(&mut self, node: &Call, grid: Grid) -> Result<Val, Error> {
@@ -189,7 +240,15 @@ impl<'a> Evaluator<'a> {
         {
             return self.selector(selector, grid, true).map(Val::Vector);
         }
+        if node.function == "info" {
+            return self.info(node, grid).map(Val::Vector);
+        }
         let args: Vec<Val> = node.args.iter().map(|arg| self.eval(arg, grid)).collect::<Result<_, _>>()?;
+        if let Some(Val::Range(vector)) = args.iter().find(|arg| matches!(arg, Val::Range(_)))
+            && vector.extension.is_some()
+        {
+            return extended::call(node.function, vector).map(Val::Vector);
+        }
         let options = self.options;
         // The series are what there is something to say of.
         let vector = args.iter().rposition(|arg| matches!(arg, Val::Vector(_) | Val::Range(_)));
@@ -217,6 +276,19 @@ pub(super) fn bare(node: &Node) -> &Node {
     }
 }
 
+/// The first selector in a tree.
+fn first_selector(node: &Node) -> Option<&Selector> {
+    match node {
+        Node::Number(_) | Node::String(_) => None,
+        Node::Selector(selector) | Node::Range(selector, _) => Some(selector),
+        Node::Subquery(subquery) => first_selector(&subquery.inner),
+        Node::Call(call) => call.args.iter().find_map(first_selector),
+        Node::Aggregate(node) => first_selector(&node.inner),
+        Node::Binary(node) => first_selector(&node.lhs).or_else(|| first_selector(&node.rhs)),
+        Node::Negate(inner) | Node::Paren(inner) => first_selector(inner),
+    }
+}
+
 /// Whether a node is the same at all steps.
 fn is_invariant(node: &Node) -> bool {
     match node {
@@ -226,6 +298,7 @@ fn is_invariant(node: &Node) -> bool {
         Node::Call(call) => {
             !DEPEND_ON_TIME.contains(&call.function)
                 && call.function != "range"
+                && call.function != "info"
                 && call.args.iter().all(is_invariant)
         }
         Node::Aggregate(node) => is_invariant(&node.inner) && node.param.as_ref().is_none_or(is_invariant),

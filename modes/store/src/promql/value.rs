@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ast::Extension;
 use super::points::Points;
 use crate::labels::Labels;
 use crate::sample::Samples;
@@ -58,6 +59,9 @@ pub struct RangeVector {
     pub range: i64,
     /// The end of the window at each step of the grid (offset and `@` applied), ns.
     pub ends: Arc<[i64]>,
+    /// What becomes of the windows' ends, and for how long (ns) samples outside count
+    /// for that.
+    pub extension: Option<(Extension, i64)>,
 }
 
 /// What an expression is at all times of a grid.

@@ -36,7 +36,7 @@ fn series(name: &str, every: i64, values: &[f64]) -> RangeRow {
 
 /// The windows of so many seconds that end at each of the grid's times.
 fn windows(rows: Vec<RangeRow>, range: i64, grid: Grid) -> Val {
-    Val::Range(RangeVector { rows, range: range * S, ends: grid.times().collect() })
+    Val::Range(RangeVector { rows, range: range * S, ends: grid.times().collect(), extension: None })
 }
 
 fn with_notes(function: &str, args: Vec<Val>, grid: Grid) -> Result<(Val, Notes), Error> {
@@ -393,6 +393,7 @@ fn all_ends_may_be_the_same() {
         rows: vec![series("x", 15, &[1.0, 2.0, 3.0])],
         range: 30 * S,
         ends: Arc::from([30 * S; 3]),
+        extension: None,
     };
     assert_eq!(only(&rows("sum_over_time", vec![Val::Range(range)], grid)), [Some(5.0); 3]);
 }
@@ -725,7 +726,7 @@ proptest::proptest! {
         let end = (steps.len() as i64 - 1) * 15 * S;
         let grid = Grid { start: end, step: 0, count: 1 };
         let rows_of = vec![series("x_total", 15, &counted)];
-        let vector = RangeVector { rows: rows_of, range: end + 1, ends: Arc::from([end]) };
+        let vector = RangeVector { rows: rows_of, range: end + 1, ends: Arc::from([end]), extension: None };
         let got = only(&rows("increase", vec![Val::Range(vector)], grid))[0].unwrap();
         proptest::prop_assert!(almost_equal(got, total, 1e-9), "{got}, not {total}");
     }
