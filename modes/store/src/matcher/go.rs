@@ -1,6 +1,7 @@
 //! Regular expressions as Go has them (RE2's syntax), for the `regex` crate: most is
 //! the same, but not what letters are, what is special within brackets, and what is
-//! refused.
+//! refused. (Also refused is a repetition right after flags, as in `a(?i)*`, where Go
+//! repeats what is before these.)
 
 /// Ranges of Perl's classes; in Go they are ASCII.
 const DIGITS: &str = "0-9";
@@ -20,7 +21,8 @@ const MOST_REPEATS: u32 = 1000;
 ///
 /// Why it is none, in Go's words.
 pub fn translate(expression: &str) -> Result<String, String> {
-    let mut translator = Translator { whole: expression, rest: expression, out: String::new() };
+    let mut translator =
+        Translator { whole: expression, rest: expression, out: String::new(), names: Vec::new() };
     translator.all().map_err(|why| format!("error parsing regexp: {why}"))?;
     Ok(translator.out)
 }
@@ -29,6 +31,8 @@ struct Translator<'e> {
     whole: &'e str,
     rest: &'e str,
     out: String,
+    /// Names of groups so far.
+    names: Vec<&'e str>,
 }
 
 /// What came last, as far as a repetition needs to know.
@@ -197,13 +201,14 @@ impl<'e> Translator<'e> {
             if name.is_empty() || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
                 return Err(format!("invalid named capture: `{}`", self.since(start)));
             }
-            // Theirs may begin with a digit; nobody but `$name` asks for it.
-            let safe = if name.starts_with(|c: char| c.is_ascii_digit()) {
-                "(".to_owned()
+            // Theirs may begin with a digit, or be there twice: then the first one counts.
+            let digit = name.starts_with(|c: char| c.is_ascii_digit());
+            if digit || self.names.contains(&name) {
+                self.out.push('(');
             } else {
-                format!("(?P<{name}>")
-            };
-            self.out.push_str(&safe);
+                self.out.push_str(&format!("(?P<{name}>"));
+                self.names.push(name);
+            }
             return Ok(true);
         }
         let (mut negated, mut flags) = (false, false);

@@ -28,7 +28,7 @@ impl Data {
     fn add(&mut self, labels: &[(&str, &str)], points: &[(i64, f64)]) {
         let labels = Labels::new(labels.iter().copied());
         let pairs = labels.iter().filter(|(name, _)| &***name != NAME);
-        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value:?}")).collect();
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         for (at, value) in points {
             let millis = START + at * INTERVAL + PHASE;
             let shown = match *value {
@@ -86,6 +86,16 @@ pub fn generate(random: &mut Random) -> Data {
     let points: Vec<(i64, f64)> =
         times(random).map(|at| (at, odd[random.below(odd.len() as u64) as usize])).collect();
     data.add(&[(NAME, "odd")], &points);
+    data.openmetrics.push_str("# EOF\n");
+    data
+}
+
+/// A sample at the start of the series `t` for each value of the label `v`.
+pub fn values(values: &[&str]) -> Data {
+    let mut data = Data { memory: Memory::default(), openmetrics: String::new() };
+    for value in values {
+        data.add(&[(NAME, "t"), ("v", value)], &[(0, 1.0)]);
+    }
     data.openmetrics.push_str("# EOF\n");
     data
 }

@@ -9,6 +9,8 @@
 mod data;
 mod prometheus;
 mod queries;
+mod refused;
+mod regexes;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -119,13 +119,25 @@ impl Parser<'_> {
             if self.is("group_left") || self.is("group_right") {
                 let left = self.next().text.eq_ignore_ascii_case("group_left");
                 matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
-                if self.is("(") {
+                if self.is("(") || !self.begins_operand() {
                     matching.include = self.grouping()?;
                 }
             }
         }
         self.fill(&mut matching)?;
         Ok(Modifiers { return_bool, matching, range })
+    }
+
+    /// Whether an operand, or `fill` and what follows it, may begin here.
+    fn begins_operand(&self) -> bool {
+        let token = self.token();
+        let word = token.text.starts_with(|c: char| c.is_ascii_alphabetic());
+        match token.kind {
+            Kind::End | Kind::Bad(_) => false,
+            Kind::Operator => word || token.is("+") || token.is("-"),
+            Kind::Mark => word || token.is("{"),
+            _ => true,
+        }
     }
 
     fn fill(&mut self, matching: &mut Matching) -> Result<(), Error> {
@@ -269,7 +281,6 @@ impl Parser<'_> {
 
     fn at_time(&mut self, mut inner: Parsed) -> Result<Parsed, Error> {
         self.next();
-        let start = self.token().start;
         let at = if self.is("start") || self.is("end") {
             let at = if self.next().text.eq_ignore_ascii_case("start") { At::Start } else { At::End };
             if !(self.accept("(") && self.accept(")")) {
@@ -283,7 +294,7 @@ impl Parser<'_> {
             let nanos = (seconds * 1e3).round() * 1e6;
             if nanos.is_nan() || nanos.abs() >= i64::MAX as f64 {
                 let why = format!("timestamp out of bounds for @ modifier: {}", go_fixed(seconds));
-                return Err(self.error(start..self.end(), why));
+                return Err(self.error(inner.range, why));
             }
             At::Time(time(seconds))
         };

@@ -211,8 +211,12 @@ impl<'q> Lexer<'q> {
         match bracket {
             '(' => self.parens += 1,
             ')' => {
-                let open = self.parens.checked_sub(1);
-                self.parens = open.ok_or("unexpected right parenthesis ')'")?;
+                let Some(open) = self.parens.checked_sub(1) else {
+                    // Prometheus has passed it by then.
+                    self.start = self.at;
+                    return Err("unexpected right parenthesis ')'".to_owned());
+                };
+                self.parens = open;
             }
             '{' if within == Within::Expression => self.within = Within::Braces,
             '[' if within == Within::Brackets => return Err("unexpected left bracket '['".to_owned()),

@@ -7,7 +7,7 @@ const WRONG: &[(&str, &str)] = &[
     ("", "1:1: parse error: no expression found in input"),
     ("1 +", "1:4: parse error: unexpected end of input"),
     ("(1", "1:3: parse error: unclosed left parenthesis"),
-    ("(1))", "1:4: parse error: unexpected right parenthesis ')'"),
+    ("(1))", "1:5: parse error: unexpected right parenthesis ')'"),
     ("*a", "1:1: parse error: unexpected <op:*>"),
     ("a\n  b", "2:3: parse error: unexpected identifier \"b\""),
     ("1 =~ 1", "1:3: parse error: unexpected character after '=': '~'"),
@@ -72,7 +72,7 @@ const WRONG: &[(&str, &str)] = &[
         "1:1: parse error: @ modifier must be preceded by an instant vector selector or range vector selector or a subquery",
     ),
     ("a @ 1 @ 2", "1:1: parse error: @ <timestamp> may not be set multiple times"),
-    ("a @ Inf", "1:5: parse error: timestamp out of bounds for @ modifier: +Inf"),
+    ("a @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: +Inf"),
     ("nothing(a)", "1:1: parse error: unknown function with name \"nothing\""),
     (
         "rate(a)",
