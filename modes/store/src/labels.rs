@@ -5,6 +5,13 @@ use std::sync::{Arc, LazyLock};
 
 /// The label that is a metric's name.
 pub const NAME: &str = "__name__";
+/// The labels that speak of the metric, and of nothing that is computed from it.
+const OF_METRIC: [&str; 3] = [NAME, "__type__", "__unit__"];
+
+/// Whether a label goes with the metric's name.
+pub fn is_of_metric(label: &str) -> bool {
+    OF_METRIC.contains(&label)
+}
 
 /// Labels in the order of their names; none has an empty value.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,9 +67,13 @@ impl Labels {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
+    /// Without its name, and what says of which type and unit it is.
     #[must_use]
     pub fn without_name(&self) -> Self {
-        if self.name().is_empty() { self.clone() } else { self.filter(|name| name != NAME) }
+        if OF_METRIC.iter().all(|name| self.get(name).is_empty()) {
+            return self.clone();
+        }
+        self.filter(|name| !is_of_metric(name))
     }
 
     /// With a label set to a value; an empty one removes it.

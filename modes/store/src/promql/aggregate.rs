@@ -11,11 +11,14 @@ use super::value::{Grid, Row, Val};
 use super::{Error, Notes, hist, parallel};
 use crate::float;
 use crate::histogram::FloatHistogram;
-use crate::labels::{Labels, NAME};
+use crate::labels::{Labels, is_of_metric};
 
 /// Rows that are aggregated into one.
 struct Group {
     labels: Labels,
+    /// What is grouped by a name that is to go has no name in the end: as the first
+    /// member has it.
+    drop_name: bool,
     members: Vec<usize>,
 }
 
@@ -80,7 +83,7 @@ fn finish(
     let done = parallel::map(groups.iter().collect(), cost, |group| {
         let mut notes = Notes { place, ..Notes::default() };
         let points = points(group, &mut notes);
-        (Row { labels: group.labels.clone(), drop_name: false, points }, notes)
+        (Row { labels: group.labels.clone(), drop_name: group.drop_name, points }, notes)
     });
     let mut out = Vec::with_capacity(done.len());
     for (row, said) in done {
@@ -95,18 +98,22 @@ fn finish(
 fn groups(node: &Aggregate, rows: &[Row]) -> Vec<Group> {
     let listed = |name: &str| node.grouping.iter().any(|label| label == name);
     if !node.without && node.grouping.is_empty() && !rows.is_empty() {
-        return vec![Group { labels: Labels::default(), members: (0..rows.len()).collect() }];
+        return vec![Group {
+            labels: Labels::default(),
+            drop_name: false,
+            members: (0..rows.len()).collect(),
+        }];
     }
     let mut groups: Vec<Group> = Vec::new();
     let mut known: HashMap<Labels, usize> = HashMap::new();
     for (at, row) in rows.iter().enumerate() {
         let labels = if node.without {
-            row.labels.filter(|name| name != NAME && !listed(name))
+            row.labels.filter(|name| !is_of_metric(name) && !listed(name))
         } else {
             row.labels.filter(listed)
         };
         let group = *known.entry(labels.clone()).or_insert_with(|| {
-            groups.push(Group { labels, members: Vec::new() });
+            groups.push(Group { labels, drop_name: row.drop_name, members: Vec::new() });
             groups.len() - 1
         });
         groups[group].members.push(at);

@@ -115,7 +115,8 @@ fn in_range_mode(
     at: i64,
     instant: &Value,
 ) -> Result<(), Failure> {
-    let own_range = ["range()", "step()", "start()", "end()"].iter().any(|call| query.contains(call));
+    let own_range =
+        ["range()", "step()", "start()", "end()"].iter().any(|call| query.to_lowercase().contains(call));
     if own_range || expect.ordered || matches!(instant, Value::String(..) | Value::Matrix(_)) {
         return Ok(());
     }
