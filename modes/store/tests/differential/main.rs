@@ -7,6 +7,7 @@
 //! so that neither matters.
 
 mod data;
+mod native;
 mod prometheus;
 mod queries;
 mod refused;

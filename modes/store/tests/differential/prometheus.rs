@@ -50,6 +50,7 @@ impl Server {
             .arg(format!("--storage.tsdb.path={}", blocks.display()))
             .arg(format!("--web.listen-address={address}"))
             .args(["--storage.tsdb.retention.time=100y", "--log.level=error"])
+            .args(["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -80,7 +81,7 @@ impl Server {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let (_, answer) = self.request(&request).map_err(|why| why.to_string())?;
+        let (_, answer) = self.request(request).map_err(|why| why.to_string())?;
         let json: Value = serde_json::from_str(&answer).map_err(|why| format!("{why}: {answer}"))?;
         if json["status"] != "success" {
             return Ok(Err(json["error"].as_str().unwrap_or_default().to_owned()));
@@ -88,10 +89,24 @@ impl Server {
         read(&json["data"]).map(Ok).ok_or_else(|| format!("not understood: {answer}"))
     }
 
-    fn request(&self, request: &str) -> std::io::Result<(u16, String)> {
+    /// Writes samples: what is to be sent, compressed.
+    pub fn write(&self, body: &[u8]) -> Result<(), String> {
+        let head = format!(
+            "POST /api/v1/write HTTP/1.0\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+             X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        match self.request([head.as_bytes(), body].concat()) {
+            Ok((200..300, _)) => Ok(()),
+            Ok((status, text)) => Err(format!("{status}: {text}")),
+            Err(why) => Err(why.to_string()),
+        }
+    }
+
+    fn request(&self, request: impl AsRef<[u8]>) -> std::io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        stream.write_all(request.as_bytes())?;
+        stream.write_all(request.as_ref())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
