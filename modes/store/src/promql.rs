@@ -187,7 +187,8 @@ pub fn check(query: &str) -> Result<(), Error> {
 /// When it is no query.
 pub fn format(query: &str) -> Result<String, Error> {
     check(query)?;
+    let plain = parse::without_underscores(query);
     // It panics over durations that are none, and knows less.
-    let formed = guarded(|| promql_parser::parser::parse(query).map(|parsed| parsed.prettify()));
+    let formed = guarded(|| promql_parser::parser::parse(&plain).map(|parsed| parsed.prettify()));
     formed.map_err(|why| Error::bad_data(format!("there is no form for this yet: {why}")))
 }

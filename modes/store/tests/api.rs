@@ -230,6 +230,8 @@ fn other_paths_say_what_clients_ask_for() {
 
 #[test]
 fn queries_are_formatted() {
+    let number = Server::plain().data("/api/v1/format_query", "query=1_000");
+    assert_eq!(number, "1000");
     let formatted = Server::plain().data("/api/v1/format_query", "query=sum(a)by(b)%2B1");
     assert_eq!(formatted, json!("sum by (b) (a) + 1"));
 }

@@ -72,6 +72,15 @@ fn parse(text: &str, times: Times, empty_selector: bool) -> Result<Node, Error> 
     parser.complaint.map_or(Ok(parsed.node), Err)
 }
 
+/// A query with its numbers in the form that `promql-parser` knows too.
+pub fn without_underscores(text: &str) -> String {
+    let mut out = text.to_owned();
+    for token in lex::tokens(text).iter().rev().filter(|token| token.kind == Kind::Number) {
+        out.replace_range(token.range(), &token.text.replace('_', ""));
+    }
+    out
+}
+
 /// Parses a selector of series, such as `match[]` of the HTTP API takes.
 ///
 /// # Errors

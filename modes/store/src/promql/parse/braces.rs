@@ -5,7 +5,7 @@ use super::{Parsed, Parser, Type, literal};
 use crate::labels::NAME;
 use crate::matcher::Matcher;
 use crate::promql::Error;
-use crate::promql::ast::{Node, Selector, Shift};
+use crate::promql::ast::{Node, Selector, Shift, is_label_name};
 
 impl Parser<'_> {
     /// A selector that begins with a name or a brace.
@@ -102,6 +102,10 @@ impl Parser<'_> {
                 }
                 _ => return Err(self.unexpected_in(CONTEXT, "label")),
             };
+            if !is_label_name(&label) {
+                let why = format!("invalid label name for grouping: {}", literal::quoted(&label));
+                return Err(self.error(token.range(), why));
+            }
             self.next();
             all.push(label);
             if !self.accept(",") && !self.is(")") {

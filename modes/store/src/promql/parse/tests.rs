@@ -98,6 +98,7 @@ const WRONG: &[(&str, &str)] = &[
         "1:11: parse error: unexpected identifier \"b\" in grouping opts, expected \",\" or \")\"",
     ),
     ("sum by (1) (c)", "1:9: parse error: unexpected number \"1\" in grouping opts, expected label"),
+    ("sum by (\"\") (a)", "1:9: parse error: invalid label name for grouping: \"\""),
     ("sum by (a) (b) by (c)", "1:16: parse error: unexpected <by>"),
     ("sum()", "1:1: parse error: no arguments for aggregate expression provided"),
     (
