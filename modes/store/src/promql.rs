@@ -177,7 +177,7 @@ pub fn range(
 ///
 /// When it is none.
 pub fn check(query: &str) -> Result<(), Error> {
-    parse::query(query, parse::Times::default()).map(drop)
+    parse::with_room(|| parse::query(query, parse::Times::default()).map(drop))
 }
 
 /// The query as Prometheus' `format_query` writes it.
@@ -189,6 +189,8 @@ pub fn format(query: &str) -> Result<String, Error> {
     check(query)?;
     let plain = parse::without_underscores(query);
     // It panics over durations that are none, and knows less.
-    let formed = guarded(|| promql_parser::parser::parse(&plain).map(|parsed| parsed.prettify()));
-    formed.map_err(|why| Error::bad_data(format!("there is no form for this yet: {why}")))
+    parse::with_room(|| {
+        let formed = guarded(|| promql_parser::parser::parse(&plain).map(|parsed| parsed.prettify()));
+        formed.map_err(|why| Error::bad_data(format!("there is no form for this yet: {why}")))
+    })
 }

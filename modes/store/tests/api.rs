@@ -232,6 +232,9 @@ fn other_paths_say_what_clients_ask_for() {
 fn queries_are_formatted() {
     let number = Server::plain().data("/api/v1/format_query", "query=1_000");
     assert_eq!(number, "1000");
+    // As deep as can be, on a thread with an ordinary stack.
+    let deep = format!("query={}a{}", "abs(".repeat(400), ")".repeat(400));
+    assert!(Server::plain().data("/api/v1/format_query", &deep).as_str().is_some());
     let formatted = Server::plain().data("/api/v1/format_query", "query=sum(a)by(b)%2B1");
     assert_eq!(formatted, json!("sum by (b) (a) + 1"));
 }

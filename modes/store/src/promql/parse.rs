@@ -17,9 +17,9 @@ mod tests;
 
 use std::ops::Range;
 
-use super::Error;
 use super::ast::{Node, Selector, Shift};
 use super::place::Place;
+use super::{Error, ErrorKind};
 use crate::matcher::Matcher;
 use lex::{Kind, Token};
 
@@ -27,6 +27,8 @@ use lex::{Kind, Token};
 const MOST_BYTES: usize = 1 << 16;
 /// and expressions be nested so deep.
 const MOST_DEPTH: usize = 400;
+/// Enough for that, also without optimizations.
+const STACK: usize = 32 << 20;
 
 /// What `step()` and `range()` are within durations, ns.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,12 +89,28 @@ pub fn without_underscores(text: &str) -> String {
 ///
 /// When it is none.
 pub fn selector(text: &str) -> Result<Vec<Matcher>, Error> {
-    match parse(text, Times::default(), true)? {
+    match with_room(|| parse(text, Times::default(), true))? {
         Node::Selector(Selector { matchers, shift: Shift { offset: 0, at: None }, extension: None }) => {
             Ok(matchers)
         }
         _ => Err(Error::bad_data(format!("{text:?} is no series selector"))),
     }
+}
+
+/// Does something with a query on a stack on which the deepest one has room, whatever
+/// thread asks.
+///
+/// # Errors
+///
+/// Those of the work; and when there is no thread for it.
+pub fn with_room<T: Send>(work: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread
+            .ok()
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "there is no thread to read the query")))
+    })
 }
 
 /// Refuses what would be nested too deep to evaluate: every operator and bracket
