@@ -45,7 +45,7 @@ bench: build
 	@.ci/install bench
 	host/benches/cost --write docs/cost.md
 	modes/benches/record --write docs/cost.md
-	cargo bench --package rezolus-modes --bench stitch --bench prometheus
+	cargo bench --package rezolus-modes --bench day --bench prometheus
 
 SECONDS ?= 60
 fuzz:

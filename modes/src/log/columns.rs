@@ -423,7 +423,6 @@ pub(super) fn layout(
         .set_encoding(Encoding::DELTA_BINARY_PACKED)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from("timestamp"), EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
         .set_write_batch_size(1 << 16)
         .set_data_page_row_count_limit(1 << 20)
         .set_key_value_metadata(Some(

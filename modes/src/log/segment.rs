@@ -9,7 +9,8 @@ use bytes::Bytes;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::column::reader::{ColumnReader, get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::columns::{Cells, Columns, Description, Kind};
@@ -32,7 +33,8 @@ impl Segment {
     ///
     /// What is wrong with the bytes.
     pub fn open(bytes: Bytes) -> Result<Self, Why> {
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(|e| e.to_string())?;
+        let reader = ParquetMetaDataReader::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = reader.parse_and_finish(&bytes).map_err(|e| e.to_string())?;
         let file = metadata.file_metadata();
         let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
             .map_err(|error| error.to_string())?;
@@ -73,6 +75,12 @@ impl Segment {
         let end = start.checked_add(length).filter(|end| *end <= self.bytes.len() as u64);
         let end = end.ok_or("a column lies outside the file")?;
         Ok((chunk, self.bytes.slice(start as usize..end as usize)))
+    }
+
+    /// The pages of a column chunk, if the file says where they are.
+    pub fn pages(&self, leaf: usize) -> Option<&[PageLocation]> {
+        let index = self.metadata.page_index()?.offset_index(0, leaf)?;
+        Some(index.page_locations())
     }
 
     /// All timestamps, in ns since the epoch.

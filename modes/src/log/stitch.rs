@@ -11,6 +11,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
+use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
@@ -99,7 +100,7 @@ pub fn stitch(
     Ok(rows.iter().sum())
 }
 
-/// Where a recording has the CRC-32 of all that stands before its footer.
+/// Where a recording has the CRC-32 of all that stands before its footer and indexes.
 const CHECKSUM_KEY: &str = "rezolus.crc32";
 
 /// Adds up what goes through.
@@ -184,20 +185,34 @@ struct Chunk {
     uncompressed: i64,
     encodings: Vec<Encoding>,
     range: Option<(i64, i64)>,
+    rows: usize,
+    /// By page: where it begins, how long it is, its first row, all from the chunk's
+    /// beginning. Empty if it is not known.
+    index: Vec<PageLocation>,
 }
 
 impl Chunk {
-    fn new(metadata: &ColumnChunkMetaData, pages: Bytes) -> Self {
+    fn new(
+        metadata: &ColumnChunkMetaData,
+        pages: Bytes,
+        rows: usize,
+        index: Option<&[PageLocation]>,
+    ) -> Self {
         let range = match metadata.statistics() {
             Some(Statistics::Int64(range)) => range.min_opt().copied().zip(range.max_opt().copied()),
             _ => None,
         };
+        let start = metadata.data_page_offset();
+        let moved = |page: &PageLocation| PageLocation { offset: page.offset - start, ..page.clone() };
+        let index = index.unwrap_or_default().iter().map(moved).collect();
         Self {
             pages,
             values: metadata.num_values(),
             uncompressed: metadata.uncompressed_size(),
             encodings: metadata.encodings().collect(),
             range,
+            rows,
+            index,
         }
     }
 }
@@ -207,7 +222,7 @@ fn copied(segment: &Segment, leaf: usize) -> Result<Chunk> {
     if metadata.dictionary_page_offset().is_some() {
         return Err(general("a segment's column has a dictionary".into()));
     }
-    Ok(Chunk::new(metadata, pages))
+    Ok(Chunk::new(metadata, pages, segment.rows(), segment.pages(leaf)))
 }
 
 impl Union {
@@ -289,7 +304,18 @@ fn append<W: Write + Send>(
     let mut encodings: Vec<Encoding> = Vec::new();
     let (mut values, mut uncompressed) = (0, 0);
     let mut range: Option<(i64, i64)> = None;
+    let mut first_row = 0;
+    let mut index = Some(Vec::with_capacity(chunks.len()));
     for chunk in &chunks {
+        let moved = |page: &PageLocation| PageLocation {
+            offset: page.offset + pages.len() as i64,
+            first_row_index: page.first_row_index + first_row,
+            ..page.clone()
+        };
+        // All of the pages, or none: others would be looked for in vain.
+        index = index.filter(|_| !chunk.index.is_empty());
+        index.iter_mut().for_each(|index| index.extend(chunk.index.iter().map(moved)));
+        first_row += chunk.rows as i64;
         pages.extend_from_slice(&chunk.pages);
         values += chunk.values;
         uncompressed += chunk.uncompressed;
@@ -321,7 +347,10 @@ fn append<W: Write + Send>(
         metadata: metadata.build()?,
         bloom_filter: None,
         column_index: None,
-        offset_index: None,
+        offset_index: index.map(|page_locations| OffsetIndexMetaData {
+            page_locations,
+            unencoded_byte_array_data_bytes: None,
+        }),
     };
     group.append_column(&Bytes::from(pages), close)
 }

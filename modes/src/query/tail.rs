@@ -1,10 +1,13 @@
 //! Ticks that are in no file yet, as the last part of a recording.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rezolus_store::histogram::h2_bounds;
-use rezolus_store::recording::{Axis, Builder, Chunk, Column, Group, Kind, Part, labels, tell_apart};
+use rezolus_store::recording::{
+    Axis, Builder, Chunk, Column, Decoded, Group, Kind, Part, labels, tell_apart,
+};
 
 use crate::log::columns::{Cells, Columns, Description, Kind as LogKind};
 use crate::snapshot::LINE;
@@ -81,7 +84,13 @@ impl Part for Tail {
         Ok(self.rows.timestamps.clone())
     }
 
-    fn decode(&self, _group: usize, column: usize, axis: &Axis) -> Result<Chunk, String> {
+    fn decode(
+        &self,
+        _group: usize,
+        column: usize,
+        axis: &Axis,
+        _wanted: Range<usize>,
+    ) -> Result<Decoded, String> {
         let column = &self.columns[column];
         let rows = self.rows.rows();
         match &self.rows.columns[column.leaf].cells {
@@ -89,14 +98,14 @@ impl Part for Tail {
                 let float = |&value: &i64| if column.signed { value as f64 } else { value as u64 as f64 };
                 let values: Vec<f64> = values.iter().map(float).collect();
                 if values.len() == rows {
-                    return Ok(Chunk::floats(axis, values, None));
+                    return Ok(Decoded::whole(axis, Chunk::floats(axis, values, None)));
                 }
                 let mut present = vec![false; rows];
                 for &(first, length) in runs {
                     let run = first as usize..first as usize + length as usize;
                     present.get_mut(run).into_iter().for_each(|run| run.fill(true));
                 }
-                Ok(Chunk::floats(axis, values, Some(&present)))
+                Ok(Decoded::whole(axis, Chunk::floats(axis, values, Some(&present))))
             }
             Cells::Histogram { changes, .. } => {
                 let Kind::Histogram { grouping_power, max_value_power } = column.kind else {
@@ -115,7 +124,7 @@ impl Part for Tail {
                     }
                     builder.push(row, Some(&dense));
                 }
-                Ok(builder.finish())
+                Ok(Decoded::whole(axis, builder.finish()))
             }
         }
     }

@@ -139,8 +139,6 @@ fn properties(fields: &[FieldRef], metadata: &[(String, String)]) -> WriterPrope
         .set_key_value_metadata(Some(pairs))
         .set_compression(Compression::ZSTD(level))
         .set_dictionary_enabled(false)
-        // Written with the footer, it would be in nobody's sum.
-        .set_offset_index_disabled(true)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from("timestamp"), EnabledStatistics::Chunk);
     for field in fields {

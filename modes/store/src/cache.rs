@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::recording::{Axis, Chunk};
+use crate::recording::{Axis, Decoded};
 
 /// What a cache may hold if not told otherwise, in bytes.
 pub const DEFAULT_BUDGET: usize = 128 << 20;
@@ -23,14 +23,14 @@ pub struct Key {
 #[derive(Clone, Debug)]
 pub enum Held {
     Axis(Arc<Axis>),
-    Chunk(Arc<Chunk>),
+    Column(Arc<Decoded>),
 }
 
 impl Held {
     fn bytes(&self) -> usize {
         match self {
             Self::Axis(axis) => axis.bytes(),
-            Self::Chunk(chunk) => chunk.bytes(),
+            Self::Column(decoded) => decoded.chunk.bytes(),
         }
     }
 }
@@ -113,22 +113,24 @@ impl Cache {
         found
     }
 
-    /// Keeps what was decoded, if it fits at all.
-    pub(crate) fn put(&self, key: Key, held: Held) {
-        self.decoded.fetch_add(1, Ordering::Relaxed);
-        let bytes = held.bytes();
-        if bytes > self.budget {
-            return;
-        }
+    /// Keeps what was decoded, as far as it fits at all.
+    pub(crate) fn put_all(&self, new: impl IntoIterator<Item = (Key, Held)>) {
         let mut inner = self.inner.lock();
         inner.now += 1;
         let used = inner.now;
-        inner.bytes += bytes;
-        if let Some(before) = inner.held.insert(key, Entry { held, bytes, used }) {
-            inner.bytes -= before.bytes;
-        }
-        if inner.bytes > self.budget {
-            inner.shrink(self.budget - self.budget / 8);
+        for (key, held) in new {
+            self.decoded.fetch_add(1, Ordering::Relaxed);
+            let bytes = held.bytes();
+            if bytes > self.budget {
+                continue;
+            }
+            inner.bytes += bytes;
+            if let Some(before) = inner.held.insert(key, Entry { held, bytes, used }) {
+                inner.bytes -= before.bytes;
+            }
+            if inner.bytes > self.budget {
+                inner.shrink(self.budget - self.budget / 8);
+            }
         }
     }
 
@@ -170,6 +172,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::Chunk;
 
     fn key(column: u32) -> Key {
         Key { part: 0, group: 0, column: Some(column) }
@@ -180,21 +183,21 @@ mod tests {
         let chunk = |length: usize| {
             let times: Vec<i64> = (0..length as i64).collect();
             let axis = Axis::new(times, 1);
-            Held::Chunk(Arc::new(Chunk::floats(&axis, vec![1.0; length], None)))
+            Held::Column(Arc::new(Decoded::whole(&axis, Chunk::floats(&axis, vec![1.0; length], None))))
         };
         let one = chunk(100).bytes();
         let cache = Cache::new(one * 4);
         for column in 0..4 {
-            cache.put(key(column), chunk(100));
+            cache.put_all([(key(column), chunk(100))]);
         }
         assert_eq!(cache.stats().entries, 4);
         assert!(cache.get([key(0)].into_iter())[0].is_some());
-        cache.put(key(4), chunk(100));
+        cache.put_all([(key(4), chunk(100))]);
         let there: Vec<bool> = cache.get((0..5).map(key)).iter().map(Option::is_some).collect();
         assert_eq!(there, [true, false, false, true, true]);
         assert!(cache.stats().bytes <= one * 4);
         // Too large for ever.
-        cache.put(key(9), chunk(1000));
+        cache.put_all([(key(9), chunk(1000))]);
         assert!(cache.get([key(9)].into_iter())[0].is_none());
         cache.forget(0);
         assert_eq!((cache.stats().bytes, cache.stats().entries), (0, 0));

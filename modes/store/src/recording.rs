@@ -15,9 +15,11 @@
 
 mod chunk;
 mod join;
+mod page;
 mod pages;
 mod parquet;
 mod part;
+mod thrift;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 
 pub use chunk::{Axis, Builder, Chunk, Histograms, TooMany};
 pub use parquet::ParquetPart;
-pub use part::{Column, Group, Kind, Part, labels, tell_apart};
+pub use part::{Column, Decoded, Group, Kind, Part, labels, tell_apart};
 
 use crate::cache::Cache;
 use crate::labels::{Labels, NAME};

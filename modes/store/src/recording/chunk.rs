@@ -14,16 +14,17 @@ const MARK: u32 = u32::MAX;
 const GAP_INTERVALS: i64 = 3;
 const LEAST_GAP: i64 = 5_000_000_000;
 
+/// So many buckets are looked at together.
+const STRIDE: usize = 16;
+
 /// The times of a row group that count: each later than the one before. Where
 /// rows are missing there is a time after the last one at which nothing has a
 /// value, as there is in Prometheus when scrapes fail.
 #[derive(Debug)]
 pub struct Axis {
     pub times: Shared<i64>,
-    /// By time: which row it is.
-    rows: Vec<u32>,
-    /// Every row counts, and nothing is missing.
-    plain: bool,
+    /// By time: which row it is. None: every row counts, and nothing is missing.
+    rows: Option<Vec<u32>>,
     /// ns between rows.
     pub interval: i64,
 }
@@ -38,8 +39,7 @@ impl Axis {
         let good = times.first().is_none_or(|first| *first >= 0)
             && times.windows(2).all(|pair| pair[0] < pair[1] && pair[1].saturating_sub(pair[0]) <= most);
         if good {
-            let rows = (0..times.len() as u32).collect();
-            return Self { times: times.into(), rows, plain: true, interval };
+            return Self { times: times.into(), rows: None, interval };
         }
         let (mut kept, mut rows): (Vec<i64>, Vec<u32>) = (Vec::new(), Vec::new());
         for (row, &time) in times.iter().enumerate().filter(|(_, time)| **time >= 0) {
@@ -54,7 +54,25 @@ impl Axis {
             kept.push(time);
             rows.push(row as u32);
         }
-        Self { times: kept.into(), rows, plain: false, interval }
+        Self { times: kept.into(), rows: Some(rows), interval }
+    }
+
+    /// Of some of the rows, if all rows count: then they are numbered as the times are.
+    pub fn part(&self, rows: Range<usize>) -> Option<Self> {
+        let inside = rows.start <= rows.end && rows.end <= self.times.len();
+        (self.rows.is_none() && inside).then(|| Self {
+            times: self.times.slice(rows),
+            rows: None,
+            interval: self.interval,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
     }
 
     /// At which time all series ended if the next row is at `next`: when it is
@@ -66,12 +84,15 @@ impl Axis {
     }
 
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.times.len() * 12
+        size_of::<Self>() + self.times.len() * 8 + self.rows.as_ref().map_or(0, |rows| rows.len() * 4)
     }
 
-    /// Rows with their times; None is no row.
-    fn rows(&self) -> impl Iterator<Item = (i64, Option<usize>)> {
-        self.times.iter().zip(&self.rows).map(|(&time, &row)| (time, (row != MARK).then_some(row as usize)))
+    /// The row of a time; None if there is none then.
+    fn row(&self, at: usize) -> Option<usize> {
+        match &self.rows {
+            Some(rows) => (rows[at] != MARK).then_some(rows[at] as usize),
+            None => Some(at),
+        }
     }
 }
 
@@ -105,7 +126,7 @@ impl Chunk {
     /// Of the values of the rows that have one; `present` says which, None: all.
     /// Rows beyond their end have none.
     pub fn floats(axis: &Axis, values: Vec<f64>, present: Option<&[bool]>) -> Self {
-        if axis.plain && present.is_none() && values.len() == axis.times.len() {
+        if axis.rows.is_none() && present.is_none() && values.len() == axis.len() {
             return Self::Floats { times: axis.times.clone(), values: values.into() };
         }
         // By row: where its value is.
@@ -127,8 +148,8 @@ impl Chunk {
         };
         let (mut times, mut kept) = (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
         let mut alive = false;
-        for (time, row) in axis.rows() {
-            match row.and_then(value) {
+        for (at, &time) in axis.times.iter().enumerate() {
+            match axis.row(at).and_then(value) {
                 Some(value) => kept.push(value),
                 None if alive => kept.push(STALE),
                 None => continue,
@@ -269,7 +290,7 @@ impl<'a> Builder<'a> {
     pub fn new(axis: &'a Axis, bounds: Arc<[f64]>) -> Self {
         let built = Histograms {
             times: Vec::new().into(),
-            ends: Vec::with_capacity(axis.times.len()),
+            ends: Vec::with_capacity(axis.len()),
             buckets: Vec::new(),
             counts: Vec::new(),
             bounds,
@@ -280,16 +301,49 @@ impl<'a> Builder<'a> {
     /// The counts of the next row's buckets, None if it has no histogram. Those
     /// that are missing are zero, and those too many do not count.
     pub fn push(&mut self, row: usize, cell: Option<&[u64]>) {
-        while self.axis.rows.get(self.at) == Some(&MARK) {
-            self.absent();
-        }
-        if self.axis.rows.get(self.at).is_none_or(|&wanted| wanted as usize != row) {
+        if !self.is_next(row) {
             return;
         }
         let Some(cell) = cell else { return self.absent() };
         self.differ(cell);
         self.end(false);
         self.alive = true;
+    }
+
+    /// The same with the counts as a file has them, eight bytes each; there are as many
+    /// as there are buckets.
+    pub fn push_bytes(&mut self, row: usize, cell: &[u8]) {
+        if !self.is_next(row) {
+            return;
+        }
+        let mut now = [0; STRIDE];
+        for (stride, bytes) in cell.chunks(STRIDE * 8).enumerate() {
+            let (counts, _) = bytes.as_chunks::<8>();
+            let start = stride * STRIDE;
+            let Some(before) = self.dense.get(start..start + counts.len()) else { break };
+            // Without a branch for each, this is a few instructions for the whole stride.
+            let differs = before
+                .iter()
+                .zip(counts)
+                .fold(0, |differs, (before, now)| differs | (before ^ u64::from_le_bytes(*now)));
+            if differs != 0 {
+                now.iter_mut().zip(counts).for_each(|(now, count)| *now = u64::from_le_bytes(*count));
+                self.stride(start, &now[..counts.len()]);
+            }
+        }
+        self.end(false);
+        self.alive = true;
+    }
+
+    /// Whether this row is the next one that counts. What is missing before it is noted.
+    fn is_next(&mut self, row: usize) -> bool {
+        while self.at < self.axis.len() {
+            match self.axis.row(self.at) {
+                Some(wanted) => return wanted == row,
+                None => self.absent(),
+            }
+        }
+        false
     }
 
     fn absent(&mut self) {
@@ -310,34 +364,35 @@ impl<'a> Builder<'a> {
     /// Notes what differs from the row before. Most does not, so it is looked
     /// at in strides.
     fn differ(&mut self, cell: &[u64]) {
-        const STRIDE: usize = 16;
         let common = cell.len().min(self.dense.len());
-        let mut note = |bucket: usize, count: u64| {
-            self.built.buckets.push(bucket as u32);
-            self.built.counts.push(count);
-        };
-        let strides = self.dense[..common].chunks_mut(STRIDE).zip(cell[..common].chunks(STRIDE));
-        for (stride, (before, now)) in strides.enumerate().filter(|(_, (before, now))| **before != **now) {
-            for (at, (before, &now)) in
-                before.iter_mut().zip(now).enumerate().filter(|(_, (b, n))| **b != **n)
-            {
-                *before = now;
-                note(stride * STRIDE + at, now);
+        for start in (0..common).step_by(STRIDE) {
+            let end = (start + STRIDE).min(common);
+            if self.dense[start..end] != cell[start..end] {
+                self.stride(start, &cell[start..end]);
             }
         }
-        for (bucket, count) in
-            self.dense.iter_mut().enumerate().skip(common).filter(|(_, count)| **count != 0)
-        {
-            *count = 0;
-            note(bucket, 0);
+        for bucket in common..self.dense.len() {
+            if self.dense[bucket] != 0 {
+                self.stride(bucket, &[0]);
+            }
+        }
+    }
+
+    /// Notes which of these buckets differ.
+    fn stride(&mut self, start: usize, now: &[u64]) {
+        let before = &mut self.dense[start..start + now.len()];
+        for (at, (before, &now)) in before.iter_mut().zip(now).enumerate().filter(|(_, (b, n))| **b != **n) {
+            *before = now;
+            self.built.buckets.push((start + at) as u32);
+            self.built.counts.push(now);
         }
     }
 
     pub fn finish(mut self) -> Chunk {
-        while self.at < self.axis.times.len() {
+        while self.at < self.axis.len() {
             self.absent();
         }
-        let all = self.times.len() == self.axis.times.len();
+        let all = self.times.len() == self.axis.len();
         self.built.times = if all { self.axis.times.clone() } else { self.times.into() };
         self.built.buckets.shrink_to_fit();
         self.built.counts.shrink_to_fit();

@@ -1,21 +1,15 @@
 //! Row groups put together to series.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use super::chunk::{Axis, Chunk, Histograms};
-use super::{Entry, NONE, Recording};
+use super::{Decoded, Entry, NONE, Recording};
 use crate::cache::{Held, Key};
 use crate::compact::Compact;
-use crate::promql::{Error, ErrorKind};
+use crate::promql::{Error, ErrorKind, parallel};
 use crate::sample::{STALE, Sample, Samples, Series, Shared, Values};
-
-/// More columns than this are decoded on several threads.
-const FEW: usize = 3;
 
 /// The rows of a row group that a query is about.
 struct Piece {
@@ -31,6 +25,11 @@ struct Piece {
 impl Piece {
     fn times(&self) -> &[i64] {
         &self.axis.times[self.range.clone()]
+    }
+
+    /// The range among the times of what is decoded.
+    fn within(&self, decoded: &Decoded) -> Range<usize> {
+        self.range.start - decoded.at.start..self.range.end - decoded.at.start
     }
 }
 
@@ -102,7 +101,7 @@ fn axis(recording: &Recording, part: usize, group: usize) -> Result<Arc<Axis>, E
     }
     let axis = Arc::new(Axis::new(part.times(group).map_err(damaged)?, part.interval()));
     if part.is_settled() {
-        recording.cache.put(key, Held::Axis(axis.clone()));
+        recording.cache.put_all([(key, Held::Axis(axis.clone()))]);
     }
     Ok(axis)
 }
@@ -131,127 +130,103 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self) -> Result<Vec<Series>, Error> {
-        let width = self.pieces.len();
-        let keys = self.entries.iter().flat_map(|entry| {
-            self.pieces.iter().map(|piece| Key {
-                part: self.recording.parts[piece.part].0,
-                group: piece.group as u32,
-                column: Some(entry.columns[piece.part]),
-            })
+        let decoded = self.decoded()?;
+        // Most need no more than to be pointed at.
+        let quick = |chunks: &[Option<Arc<Decoded>>]| self.whole(chunks).or_else(|| self.compact(chunks));
+        let mut samples: Vec<Option<Samples>> = decoded.chunks(self.pieces.len()).map(quick).collect();
+        let rest: Vec<usize> = (0..samples.len()).filter(|&at| samples[at].is_none()).collect();
+        let assemble = |&at: &usize| self.assemble(&decoded[at * self.pieces.len()..][..self.pieces.len()]);
+        for (&at, assembled) in rest.iter().zip(parallel::try_map(&rest, assemble)?) {
+            samples[at] = Some(assembled);
+        }
+        let series = self.entries.iter().zip(samples).filter_map(|(entry, samples)| {
+            let samples = samples.filter(|samples| !samples.is_empty())?;
+            Some(Series { labels: entry.labels.clone(), samples })
         });
-        let held = self.recording.cache.get(keys);
-        // What costs: columns that are not decoded yet, and histograms.
-        let costs = |(at, held): (usize, &Option<Held>)| match held {
-            Some(Held::Chunk(chunk)) => matches!(**chunk, Chunk::Histograms(_)),
-            _ => self.entries[at / width].columns[self.pieces[at % width].part] != NONE,
-        };
-        let cost = held.iter().enumerate().filter(|held| costs(*held)).take(FEW + 1).count();
-        let held: Vec<&[Option<Held>]> = held.chunks(width).collect();
-        if cost <= FEW {
-            let each = self.entries.iter().zip(held).map(|(entry, held)| self.series(entry, held));
-            return each.filter_map(Result::transpose).collect();
-        }
-        self.in_parallel(&held)
+        Ok(series.collect())
     }
 
-    fn in_parallel(&self, held: &[&[Option<Held>]]) -> Result<Vec<Series>, Error> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(self.entries.len());
-        let next = AtomicUsize::new(0);
-        let failed: Mutex<Option<Error>> = Mutex::new(None);
-        let work = || {
-            let mut done: Vec<(usize, Series)> = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let (Some(entry), Some(held)) = (self.entries.get(at), held.get(at)) else { return done };
-                match self.series(entry, held) {
-                    Ok(series) => done.extend(series.map(|series| (at, series))),
-                    Err(error) => {
-                        next.store(self.entries.len(), Ordering::Relaxed);
-                        failed.lock().get_or_insert(error);
-                        return done;
-                    }
-                }
+    fn key(&self, entry: &Entry, piece: &Piece) -> Key {
+        let part = self.recording.parts[piece.part].0;
+        Key { part, group: piece.group as u32, column: Some(entry.columns[piece.part]) }
+    }
+
+    /// What every piece has of every entry, piece by piece of the first one, then of the
+    /// next. What is not in the cache is decoded, and put there.
+    fn decoded(&self) -> Result<Vec<Option<Arc<Decoded>>>, Error> {
+        let each =
+            || self.entries.iter().flat_map(|entry| self.pieces.iter().map(move |piece| (*entry, piece)));
+        let held = self.recording.cache.get(each().map(|(entry, piece)| self.key(entry, piece)));
+        let mut all: Vec<Option<Arc<Decoded>>> = Vec::with_capacity(held.len());
+        let mut missing = Vec::new();
+        for ((entry, piece), held) in each().zip(held) {
+            let column = entry.columns[piece.part];
+            let known = match held {
+                Some(Held::Column(decoded)) => Some(decoded),
+                _ => None,
+            };
+            let covers = known
+                .as_ref()
+                .is_some_and(|known| known.at.start <= piece.range.start && known.at.end >= piece.range.end);
+            if column != NONE && !covers {
+                // Together with what is known, so that two who look at different times do
+                // not undo each other's work.
+                let wanted = known.map_or(piece.range.clone(), |known| {
+                    piece.range.start.min(known.at.start)..piece.range.end.max(known.at.end)
+                });
+                missing.push((all.len(), piece, column, wanted));
+                all.push(None);
+            } else {
+                all.push(known);
             }
-        };
-        let mut done = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            for other in others {
-                match other.join() {
-                    Ok(more) => done.extend(more),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
+        }
+        let new = parallel::try_map(&missing, |(_, piece, column, wanted)| {
+            let part = &self.recording.parts[piece.part].1;
+            let decoded = part.decode(piece.group, *column as usize, &piece.axis, wanted.clone());
+            decoded.map(Arc::new).map_err(damaged)
+        })?;
+        let mut kept = Vec::new();
+        for ((at, piece, column, _), decoded) in missing.into_iter().zip(new) {
+            let (part, settled) = &self.recording.parts[piece.part];
+            if settled.is_settled() {
+                let key = Key { part: *part, group: piece.group as u32, column: Some(column) };
+                kept.push((key, Held::Column(decoded.clone())));
             }
-            done
-        });
-        if let Some(error) = failed.into_inner() {
-            return Err(error);
+            all[at] = Some(decoded);
         }
-        done.sort_unstable_by_key(|(at, _)| *at);
-        Ok(done.into_iter().map(|(_, series)| series).collect())
-    }
-
-    /// A series, of what is decoded and what is not; None if there is nothing of it.
-    fn series(&self, entry: &Entry, held: &[Option<Held>]) -> Result<Option<Series>, Error> {
-        let mut chunks = Vec::with_capacity(held.len());
-        for (piece, held) in self.pieces.iter().zip(held) {
-            chunks.push(match (held, entry.columns[piece.part]) {
-                (_, NONE) => None,
-                (Some(Held::Chunk(chunk)), _) => Some(chunk.clone()),
-                (_, column) => Some(self.decode(piece, column)?),
-            });
-        }
-        let samples = match self.whole(&chunks).or_else(|| self.compact(&chunks)) {
-            Some(samples) => samples,
-            None => self.assemble(&chunks)?,
-        };
-        Ok((!samples.is_empty()).then(|| Series { labels: entry.labels.clone(), samples }))
-    }
-
-    fn decode(&self, piece: &Piece, column: u32) -> Result<Arc<Chunk>, Error> {
-        let (id, part) = &self.recording.parts[piece.part];
-        let decoded = part.decode(piece.group, column as usize, &piece.axis);
-        let chunk = Arc::new(decoded.map_err(damaged)?);
-        if part.is_settled() {
-            let key = Key { part: *id, group: piece.group as u32, column: Some(column) };
-            self.recording.cache.put(key, Held::Chunk(chunk.clone()));
-        }
-        Ok(chunk)
+        self.recording.cache.put_all(kept);
+        Ok(all)
     }
 
     /// Of numbers that are there all the time: they share their times, and if they
     /// are in one row group, are not even copied.
-    fn whole(&self, chunks: &[Option<Arc<Chunk>>]) -> Option<Samples> {
-        let mut parts = VecDeque::with_capacity(chunks.len());
-        for (piece, chunk) in self.pieces.iter().zip(chunks) {
-            match chunk.as_deref() {
-                Some(Chunk::Floats { times, values }) if times.same(&piece.axis.times) => {
-                    parts.push_back(values.slice(piece.range.clone()));
-                }
-                _ => return None,
-            }
+    fn whole(&self, chunks: &[Option<Arc<Decoded>>]) -> Option<Samples> {
+        let mut parts = Vec::with_capacity(chunks.len());
+        for (piece, decoded) in self.pieces.iter().zip(chunks) {
+            let decoded = decoded.as_deref().filter(|decoded| decoded.is_full(&piece.axis))?;
+            let Chunk::Floats { values, .. } = &decoded.chunk else { return None };
+            parts.push((values, piece.within(decoded)));
         }
-        if self.pieces.len() == 1 {
-            let values = Values::Floats(parts.pop_front()?);
+        if let [(values, range)] = &parts[..] {
+            let values = Values::Floats(values.slice(range.clone()));
             return Some(Samples { times: self.times.clone(), values });
         }
         let mut all = Vec::with_capacity(self.times.len());
-        for (piece, values) in self.pieces.iter().zip(parts) {
+        for (piece, (values, range)) in self.pieces.iter().zip(parts) {
             all.extend(piece.gap.map(|_| STALE));
-            all.extend_from_slice(&values);
+            all.extend_from_slice(&values[range]);
         }
         Some(Samples { times: self.times.clone(), values: Values::Floats(all.into()) })
     }
 
     /// Of histograms that are there all the time.
-    fn compact(&self, chunks: &[Option<Arc<Chunk>>]) -> Option<Samples> {
+    fn compact(&self, chunks: &[Option<Arc<Decoded>>]) -> Option<Samples> {
         let mut pieces = Vec::with_capacity(chunks.len());
-        for (piece, chunk) in self.pieces.iter().zip(chunks) {
-            match chunk.as_deref() {
-                Some(Chunk::Histograms(histograms))
-                    if piece.gap.is_none() && histograms.times().same(&piece.axis.times) =>
-                {
-                    pieces.push((histograms.clone(), piece.range.clone()));
+        for (piece, decoded) in self.pieces.iter().zip(chunks) {
+            let decoded = decoded.as_deref().filter(|decoded| decoded.is_full(&piece.axis))?;
+            match &decoded.chunk {
+                Chunk::Histograms(histograms) if piece.gap.is_none() => {
+                    pieces.push((histograms.clone(), piece.within(decoded)));
                 }
                 _ => return None,
             }
@@ -260,14 +235,14 @@ impl Job<'_> {
     }
 
     /// Of anything else.
-    fn assemble(&self, chunks: &[Option<Arc<Chunk>>]) -> Result<Samples, Error> {
+    fn assemble(&self, chunks: &[Option<Arc<Decoded>>]) -> Result<Samples, Error> {
         let mut out = Assembly::default();
         for (piece, chunk) in self.pieces.iter().zip(chunks) {
             if let Some(gap) = piece.gap {
                 out.end(gap);
             }
             let (Some(&first), Some(&last)) = (piece.times().first(), piece.times().last()) else { continue };
-            let Some(chunk) = chunk else {
+            let Some(chunk) = chunk.as_deref().map(|decoded| &decoded.chunk) else {
                 out.end(first);
                 continue;
             };
@@ -277,7 +252,7 @@ impl Job<'_> {
             if times.get(from).is_none_or(|&time| time > first) {
                 out.end(first);
             }
-            match &**chunk {
+            match chunk {
                 Chunk::Floats { values, .. } => out.floats(&times[range.clone()], &values[range]),
                 Chunk::Histograms(histograms) => {
                     out.histograms(&times[range.clone()], histograms, range, &self.allowance)?;

@@ -1,7 +1,9 @@
 //! Column chunks of Parquet files: bytes, pages, values.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Cursor;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -15,6 +17,11 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
+
+use super::page;
+
+/// Memory for reading that is kept, in bytes.
+const KEPT: usize = 1 << 20;
 
 /// Where bytes come from. A file is read by position: unlike with one that is
 /// mapped into memory, it is an error if somebody shortens it, and no signal.
@@ -38,6 +45,33 @@ impl Data {
                 Ok(bytes.into())
             }
         }
+    }
+}
+
+thread_local! {
+    /// What was read last.
+    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Data {
+    /// Reads bytes for as long as it takes to look at them, without new memory.
+    pub fn with<R>(&self, start: u64, length: usize, look: impl FnOnce(&[u8]) -> R) -> ParquetResult<R> {
+        let Self::File(file, _) = self else { return Ok(look(&self.read(start, length)?)) };
+        let end = start.checked_add(length as u64).filter(|end| *end <= self.len());
+        if end.is_none() {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} are not in the file")));
+        }
+        let mut bytes = READ.take();
+        if bytes.len() < length {
+            bytes.resize(length, 0);
+        }
+        file.read_exact_at(&mut bytes[..length], start)?;
+        let seen = look(&bytes[..length]);
+        // Some columns are large, but most are not.
+        if bytes.len() <= KEPT {
+            READ.set(bytes);
+        }
+        Ok(seen)
     }
 }
 
@@ -135,15 +169,58 @@ pub struct Place {
     start: u64,
     bytes: u64,
     /// It begins with a dictionary.
-    dictionary: bool,
-    codec: Compression,
+    pub dictionary: bool,
+    pub codec: Compression,
+    /// Where its offset index is, which says where its pages are; of no bytes if it has none.
+    index: u64,
+    index_bytes: u32,
 }
 
 impl Place {
     pub fn of(chunk: &ColumnChunkMetaData) -> Self {
         let (start, bytes) = chunk.byte_range();
-        let dictionary = chunk.dictionary_page_offset().is_some();
-        Self { start, bytes, dictionary, codec: chunk.compression() }
+        let index = chunk.offset_index_range().unwrap_or(0..0);
+        Self {
+            start,
+            bytes,
+            dictionary: chunk.dictionary_page_offset().is_some(),
+            codec: chunk.compression(),
+            index: index.start,
+            index_bytes: u32::try_from(index.end.saturating_sub(index.start)).unwrap_or(0),
+        }
+    }
+
+    /// Looks at the column's bytes: those of the pages that have some rows, if it is known
+    /// where they are and they are few, else all of them. `rows` is how many there are.
+    /// Says which rows were looked at.
+    pub fn with<R>(
+        self,
+        data: &Data,
+        rows: usize,
+        wanted: Range<usize>,
+        look: impl FnOnce(Range<usize>, &[u8]) -> R,
+    ) -> ParquetResult<R> {
+        let (start, bytes, rows) = match self.some_pages(data, rows, wanted) {
+            Some(pages) => pages,
+            None => (self.start, self.bytes, 0..rows),
+        };
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        data.with(start, bytes, |bytes| look(rows, bytes))
+    }
+
+    fn some_pages(&self, data: &Data, rows: usize, wanted: Range<usize>) -> Option<(u64, u64, Range<usize>)> {
+        if self.index_bytes == 0 || wanted.is_empty() || wanted.len() * 2 > rows {
+            return None;
+        }
+        let pages = data.with(self.index, self.index_bytes as usize, page::locations).ok()??;
+        let first = pages.partition_point(|page| page.row <= wanted.start).checked_sub(1)?;
+        let end = pages.partition_point(|page| page.row < wanted.end);
+        let (first, last) = (&pages[first], pages.get(end - 1)?);
+        let start = first.start;
+        let bytes = last.start.checked_add(last.bytes)?.checked_sub(start)?;
+        let inside = start >= self.start && start + bytes <= self.start + self.bytes;
+        let last_row = pages.get(end).map_or(rows, |next| next.row);
+        (inside && last_row <= rows).then_some((start, bytes, first.row..last_row))
     }
 
     /// A reader of the column, which has at most so many values.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,8 +18,9 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::SchemaDescPtr;
 
 use super::chunk::{Axis, Builder, Chunk};
+use super::page::{self, Form, Numbers};
 use super::pages::{Cells, Data, Levels, Place};
-use super::part::{Column, Group, Kind, Part, tell_apart};
+use super::part::{Column, Decoded, Group, Kind, Part, tell_apart};
 use crate::guard::guarded;
 use crate::histogram::h2_bounds;
 
@@ -139,11 +141,27 @@ impl ParquetPart {
         place.copied().ok_or_else(|| ParquetError::General("the row group lacks it".into()))
     }
 
-    /// The values of the rows that have one, and which rows do; None: all.
-    fn numbers(&self, group: usize, leaf: usize) -> ParquetResult<(Vec<i64>, Option<Vec<bool>>)> {
+    /// The numbers of a group's column, at least those of the `wanted` rows, and of
+    /// which rows they are.
+    fn numbers(
+        &self,
+        group: usize,
+        leaf: usize,
+        wanted: Range<usize>,
+    ) -> ParquetResult<(Range<usize>, Numbers)> {
         let rows = self.groups[group].rows;
         let descr = self.layout.descr.column(leaf);
-        let mut reader = self.place(group, leaf)?.reader(&self.data, &descr, rows, rows as u64)?;
+        let place = self.place(group, leaf)?;
+        if !place.dictionary && descr.max_rep_level() == 0 && descr.max_def_level() <= 1 {
+            let form = Form { codec: place.codec, full: descr.max_def_level(), width: 0 };
+            let look = |rows: Range<usize>, bytes: &[u8]| {
+                page::numbers(bytes, form, rows.len()).map(|numbers| (rows, numbers))
+            };
+            if let Some(found) = place.with(&self.data, rows, wanted, look)? {
+                return Ok(found);
+            }
+        }
+        let mut reader = place.reader(&self.data, &descr, rows, rows as u64)?;
         let (mut values, mut levels, mut found) = (Vec::new(), Vec::new(), 0);
         while found < rows {
             let (records, ..) = reader.read_records(rows - found, Some(&mut levels), None, &mut values)?;
@@ -152,26 +170,70 @@ impl ParquetPart {
             }
             found += records;
         }
-        if values.len() == rows {
-            return Ok((values, None));
-        }
         let full = descr.max_def_level();
-        Ok((values, Some(levels.iter().map(|level| *level == full).collect())))
+        let present = (values.len() != rows).then(|| levels.iter().map(|level| *level == full).collect());
+        Ok((0..rows, Numbers { values, present }))
     }
 
-    fn histograms(&self, group: usize, column: &Column, axis: &Axis) -> ParquetResult<Chunk> {
+    fn histograms(
+        &self,
+        group: usize,
+        column: &Column,
+        axis: &Axis,
+        wanted: Range<usize>,
+    ) -> ParquetResult<Decoded> {
         let Kind::Histogram { grouping_power, max_value_power } = column.kind else {
             return Err(ParquetError::General("not a histogram".into()));
         };
+        let bounds = h2_bounds(grouping_power, max_value_power)
+            .ok_or_else(|| ParquetError::General("there is no such histogram".into()))?;
         let width = column.kind.width().unwrap_or(1);
+        match self.full_histograms(group, column.leaf, axis, wanted, width, &bounds)? {
+            Some(found) => Ok(found),
+            None => self.any_histograms(group, column.leaf, axis, width, bounds),
+        }
+    }
+
+    /// Histograms that are all there, with all their buckets; None if there are others.
+    fn full_histograms(
+        &self,
+        group: usize,
+        leaf: usize,
+        axis: &Axis,
+        wanted: Range<usize>,
+        width: usize,
+        bounds: &Arc<[f64]>,
+    ) -> ParquetResult<Option<Decoded>> {
+        let rows = self.groups[group].rows;
+        let descr = self.layout.descr.column(leaf);
+        let place = self.place(group, leaf)?;
+        if place.dictionary || descr.max_rep_level() != 1 {
+            return Ok(None);
+        }
+        let form = Form { codec: place.codec, full: descr.max_def_level(), width };
+        place.with(&self.data, rows, wanted, |at, bytes| {
+            let part = axis.part(at.clone());
+            let mut builder = Builder::new(part.as_ref().unwrap_or(axis), bounds.clone());
+            page::histograms(bytes, form, at.len(), |row, cell| builder.push_bytes(row, cell))?;
+            let chunk = builder.finish();
+            Some(if part.is_some() { Decoded { at, chunk } } else { Decoded::whole(axis, chunk) })
+        })
+    }
+
+    fn any_histograms(
+        &self,
+        group: usize,
+        leaf: usize,
+        axis: &Axis,
+        width: usize,
+        bounds: Arc<[f64]>,
+    ) -> ParquetResult<Decoded> {
         let rows = self.groups[group].rows;
         // Longer lists than there should be are read, but within reason.
         let most = (rows as u64).saturating_mul(width.max(LONG_LIST) as u64);
-        let descr = self.layout.descr.column(column.leaf);
-        let mut reader = self.place(group, column.leaf)?.reader(&self.data, &descr, rows, most)?;
-        let levels = self.levels(column.leaf);
-        let bounds = h2_bounds(grouping_power, max_value_power)
-            .ok_or_else(|| ParquetError::General("there is no such histogram".into()))?;
+        let descr = self.layout.descr.column(leaf);
+        let mut reader = self.place(group, leaf)?.reader(&self.data, &descr, rows, most)?;
+        let levels = self.levels(leaf);
         let mut builder = Builder::new(axis, bounds);
         let batch = (BATCH_VALUES / width).clamp(1, rows.max(1));
         let mut cells = Cells::default();
@@ -184,7 +246,7 @@ impl ParquetPart {
             cells.each(found, width, levels, |at, cell| builder.push(row + at, cell));
             row += found;
         }
-        Ok(builder.finish())
+        Ok(Decoded::whole(axis, builder.finish()))
     }
 
     fn levels(&self, leaf: usize) -> Levels {
@@ -224,24 +286,38 @@ impl Part for ParquetPart {
     }
 
     fn times(&self, group: usize) -> Result<Vec<i64>, String> {
-        let (times, absent) =
-            guarded(|| self.numbers(group, 0)).map_err(|why| self.damaged(group, 0, &why))?;
-        match absent.and_then(|present| present.iter().position(|present| !present)) {
+        let all = 0..self.groups[group].rows;
+        let (_, times) =
+            guarded(|| self.numbers(group, 0, all)).map_err(|why| self.damaged(group, 0, &why))?;
+        match times.present.and_then(|present| present.iter().position(|present| !present)) {
             Some(row) => Err(self.damaged(group, 0, &format!("row {row} has no timestamp"))),
             // What is beyond the year 2262 is negative here.
-            None => Ok(times),
+            None => Ok(times.values),
         }
     }
 
-    fn decode(&self, group: usize, column: usize, axis: &Axis) -> Result<Chunk, String> {
+    fn decode(
+        &self,
+        group: usize,
+        column: usize,
+        axis: &Axis,
+        wanted: Range<usize>,
+    ) -> Result<Decoded, String> {
         let column = &self.layout.columns[column];
         guarded(|| {
+            // Only if all rows count are they numbered as the times are.
+            let some = axis.part(wanted.clone()).is_some();
+            let wanted = if some { wanted } else { 0..self.groups[group].rows };
             if let Kind::Histogram { .. } = column.kind {
-                return self.histograms(group, column, axis);
+                return self.histograms(group, column, axis, wanted);
             }
-            let (values, present) = self.numbers(group, column.leaf)?;
+            let (at, Numbers { values, present }) = self.numbers(group, column.leaf, wanted)?;
             let float = |value: i64| if column.signed { value as f64 } else { value as u64 as f64 };
-            Ok(Chunk::floats(axis, values.into_iter().map(float).collect(), present.as_deref()))
+            let values = values.into_iter().map(float).collect();
+            Ok(match axis.part(at.clone()) {
+                Some(part) => Decoded { at, chunk: Chunk::floats(&part, values, present.as_deref()) },
+                None => Decoded::whole(axis, Chunk::floats(axis, values, present.as_deref())),
+            })
         })
         .map_err(|why| self.damaged(group, column.leaf, &why))
     }

@@ -1,6 +1,7 @@
 //! What a recording consists of: files, or whatever has columns.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow_schema::{DataType, Field};
 
@@ -31,12 +32,18 @@ pub trait Part: Send + Sync {
     /// Names the part, the place in it and what is wrong.
     fn times(&self, group: usize) -> Result<Vec<i64>, String>;
 
-    /// A column of a group, over the group's times.
+    /// A column of a group: at least what it is at the `wanted` ones of the group's times.
     ///
     /// # Errors
     ///
     /// Names the part, the place in it and what is wrong.
-    fn decode(&self, group: usize, column: usize, axis: &Axis) -> Result<Chunk, String>;
+    fn decode(
+        &self,
+        group: usize,
+        column: usize,
+        axis: &Axis,
+        wanted: Range<usize>,
+    ) -> Result<Decoded, String>;
 
     /// What metrics mean: name to sentence.
     fn descriptions(&self) -> BTreeMap<String, String> {
@@ -46,6 +53,26 @@ pub trait Part: Send + Sync {
     /// Whether it stays as it is, so that what is decoded can be kept.
     fn is_settled(&self) -> bool {
         true
+    }
+}
+
+/// What was decoded of a column of a group.
+#[derive(Debug)]
+pub struct Decoded {
+    /// At which of the group's times.
+    pub at: Range<usize>,
+    pub chunk: Chunk,
+}
+
+impl Decoded {
+    /// All of a group.
+    pub fn whole(axis: &Axis, chunk: Chunk) -> Self {
+        Self { at: 0..axis.len(), chunk }
+    }
+
+    /// Whether it has a value at each of its times, and no other.
+    pub(super) fn is_full(&self, axis: &Axis) -> bool {
+        self.chunk.times().same(&axis.times.slice(self.at.clone()))
     }
 }
 
