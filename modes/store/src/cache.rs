@@ -11,13 +11,27 @@ use crate::recording::{Axis, Decoded};
 /// What a cache may hold if not told otherwise, in bytes.
 pub const DEFAULT_BUDGET: usize = 128 << 20;
 
-/// Which column of what: a part of a recording, its row group, the column; the
-/// times of a row group have none.
+/// A row group: that of a part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub part: u64,
     pub group: u32,
-    pub column: Option<u32>,
+}
+
+/// What is kept of a row group: its times, or a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Times,
+    Column(u32),
+}
+
+impl What {
+    fn place(self) -> usize {
+        match self {
+            Self::Times => 0,
+            Self::Column(column) => column as usize + 1,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +74,9 @@ pub struct Cache {
 
 #[derive(Debug, Default)]
 struct Inner {
-    held: HashMap<Key, Entry>,
+    /// By row group: its times, and its columns in their order.
+    held: HashMap<Key, Vec<Option<Entry>>>,
+    entries: usize,
     bytes: usize,
     /// Counts up with every use.
     now: u64,
@@ -96,37 +112,34 @@ impl Cache {
         self.parts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What is there of these, in their order.
-    pub(crate) fn get(&self, keys: impl Iterator<Item = Key>) -> Vec<Option<Held>> {
+    /// What is there of a row group.
+    pub(crate) fn get<W: IntoIterator<Item = What>>(&self, key: Key, wanted: W) -> Vec<Option<Held>> {
         let mut inner = self.inner.lock();
         inner.now += 1;
         let now = inner.now;
-        let found: Vec<_> = keys
-            .map(|key| {
-                let entry = inner.held.get_mut(&key)?;
-                entry.used = now;
-                Some(entry.held.clone())
-            })
-            .collect();
+        let mut group = inner.held.get_mut(&key);
+        let mut hits = 0;
+        let found = wanted.into_iter().map(|what| {
+            let entry = group.as_mut()?.get_mut(what.place())?.as_mut()?;
+            entry.used = now;
+            hits += 1;
+            Some(entry.held.clone())
+        });
+        let found = found.collect();
         drop(inner);
-        self.hits.fetch_add(found.iter().flatten().count() as u64, Ordering::Relaxed);
+        self.hits.fetch_add(hits, Ordering::Relaxed);
         found
     }
 
-    /// Keeps what was decoded, as far as it fits at all.
-    pub(crate) fn put_all(&self, new: impl IntoIterator<Item = (Key, Held)>) {
+    /// Keeps what was decoded of a row group, as far as it fits at all.
+    pub(crate) fn put(&self, key: Key, new: impl IntoIterator<Item = (What, Held)>) {
         let mut inner = self.inner.lock();
         inner.now += 1;
-        let used = inner.now;
-        for (key, held) in new {
+        for (what, held) in new {
             self.decoded.fetch_add(1, Ordering::Relaxed);
             let bytes = held.bytes();
-            if bytes > self.budget {
-                continue;
-            }
-            inner.bytes += bytes;
-            if let Some(before) = inner.held.insert(key, Entry { held, bytes, used }) {
-                inner.bytes -= before.bytes;
+            if bytes <= self.budget {
+                inner.insert(key, what, held, bytes);
             }
             if inner.bytes > self.budget {
                 inner.shrink(self.budget - self.budget / 8);
@@ -138,7 +151,9 @@ impl Cache {
     pub(crate) fn forget(&self, part: u64) {
         let mut inner = self.inner.lock();
         inner.held.retain(|key, _| key.part != part);
-        inner.bytes = inner.held.values().map(|entry| entry.bytes).sum();
+        let left = || inner.held.values().flatten().flatten();
+        let (entries, bytes) = (left().count(), left().map(|entry| entry.bytes).sum());
+        (inner.entries, inner.bytes) = (entries, bytes);
     }
 
     pub fn stats(&self) -> Stats {
@@ -146,26 +161,45 @@ impl Cache {
         Stats {
             decoded: self.decoded.load(Ordering::Relaxed),
             hits: self.hits.load(Ordering::Relaxed),
-            entries: inner.held.len(),
+            entries: inner.entries,
             bytes: inner.bytes,
         }
     }
 }
 
 impl Inner {
+    fn insert(&mut self, key: Key, what: What, held: Held, bytes: usize) {
+        let group = self.held.entry(key).or_default();
+        if group.len() <= what.place() {
+            group.resize_with(what.place() + 1, || None);
+        }
+        match group[what.place()].replace(Entry { held, bytes, used: self.now }) {
+            Some(before) => self.bytes -= before.bytes,
+            None => self.entries += 1,
+        }
+        self.bytes += bytes;
+    }
+
     /// Drops the oldest until the rest fits. An eighth of the budget goes at a
     /// time, which spares keeping all in order of use.
     fn shrink(&mut self, target: usize) {
-        let mut ages: Vec<(u64, Key)> = self.held.iter().map(|(key, entry)| (entry.used, *key)).collect();
-        ages.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in ages {
+        let mut ages: Vec<(u64, Key, usize)> = Vec::with_capacity(self.entries);
+        for (key, group) in &self.held {
+            let places = group.iter().enumerate();
+            ages.extend(places.filter_map(|(place, entry)| Some((entry.as_ref()?.used, *key, place))));
+        }
+        ages.sort_unstable_by_key(|(used, ..)| *used);
+        for (_, key, place) in ages {
             if self.bytes <= target {
                 break;
             }
-            if let Some(entry) = self.held.remove(&key) {
+            let entry = self.held.get_mut(&key).and_then(|group| group.get_mut(place)?.take());
+            if let Some(entry) = entry {
                 self.bytes -= entry.bytes;
+                self.entries -= 1;
             }
         }
+        self.held.retain(|_, group| group.iter().any(Option::is_some));
     }
 }
 
@@ -174,9 +208,7 @@ mod tests {
     use super::*;
     use crate::recording::Chunk;
 
-    fn key(column: u32) -> Key {
-        Key { part: 0, group: 0, column: Some(column) }
-    }
+    const KEY: Key = Key { part: 0, group: 0 };
 
     #[test]
     fn the_least_recently_used_goes_first() {
@@ -188,17 +220,17 @@ mod tests {
         let one = chunk(100).bytes();
         let cache = Cache::new(one * 4);
         for column in 0..4 {
-            cache.put_all([(key(column), chunk(100))]);
+            cache.put(KEY, [(What::Column(column), chunk(100))]);
         }
         assert_eq!(cache.stats().entries, 4);
-        assert!(cache.get([key(0)].into_iter())[0].is_some());
-        cache.put_all([(key(4), chunk(100))]);
-        let there: Vec<bool> = cache.get((0..5).map(key)).iter().map(Option::is_some).collect();
+        assert!(cache.get(KEY, [What::Column(0)])[0].is_some());
+        cache.put(KEY, [(What::Column(4), chunk(100))]);
+        let there: Vec<bool> = cache.get(KEY, (0..5).map(What::Column)).iter().map(Option::is_some).collect();
         assert_eq!(there, [true, false, false, true, true]);
         assert!(cache.stats().bytes <= one * 4);
         // Too large for ever.
-        cache.put_all([(key(9), chunk(1000))]);
-        assert!(cache.get([key(9)].into_iter())[0].is_none());
+        cache.put(KEY, [(What::Column(9), chunk(1000))]);
+        assert!(cache.get(KEY, [What::Column(9)])[0].is_none());
         cache.forget(0);
         assert_eq!((cache.stats().bytes, cache.stats().entries), (0, 0));
     }

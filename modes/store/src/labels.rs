@@ -46,7 +46,11 @@ impl Labels {
 
     /// The metric's name, empty if it has none.
     pub fn name(&self) -> &str {
-        self.get(NAME)
+        match self.0.first() {
+            // Only upper-case letters come before it.
+            Some((name, value)) if **name == *NAME => value,
+            _ => self.get(NAME),
+        }
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Arc<str>)> {

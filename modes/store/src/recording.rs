@@ -49,7 +49,7 @@ pub struct Recording {
     most_samples: usize,
     parts: VecDeque<(u64, Arc<dyn Part>)>,
     entries: Vec<Entry>,
-    by_labels: HashMap<Labels, usize>,
+    by_labels: foldhash::HashMap<Labels, usize>,
     by_name: HashMap<Arc<str>, Vec<usize>>,
 }
 
@@ -69,7 +69,7 @@ impl Recording {
             most_samples: MOST_SAMPLES,
             parts: VecDeque::new(),
             entries: Vec::new(),
-            by_labels: HashMap::new(),
+            by_labels: foldhash::HashMap::default(),
             by_name: HashMap::new(),
         }
     }
@@ -171,13 +171,19 @@ impl Recording {
 
     /// The series that match all matchers.
     fn matching(&self, matchers: &[Matcher]) -> Vec<&Entry> {
-        let matches = |entry: &&Entry| matchers.iter().all(|m| m.matches(entry.labels.get(&m.name)));
-        let name = matchers.iter().find_map(|matcher| match &matcher.op {
-            Op::Equal(value) if matcher.name == NAME && !value.is_empty() => Some(value.as_str()),
+        let name = matchers.iter().enumerate().find_map(|(at, matcher)| match &matcher.op {
+            Op::Equal(value) if matcher.name == NAME && !value.is_empty() => Some((at, value.as_str())),
             _ => None,
         });
+        let others: Vec<&Matcher> = matchers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| name.is_none_or(|(of, _)| of != *at))
+            .map(|(_, m)| m)
+            .collect();
+        let matches = |entry: &&Entry| others.iter().all(|m| m.matches(entry.labels.get(&m.name)));
         match name {
-            Some(name) => {
+            Some((_, name)) => {
                 let named = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
                 named.iter().map(|&index| &self.entries[index]).filter(matches).collect()
             }

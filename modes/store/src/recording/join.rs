@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::chunk::{Axis, Chunk, Histograms};
 use super::{Decoded, Entry, NONE, Recording};
-use crate::cache::{Held, Key};
+use crate::cache::{Held, Key, What};
 use crate::compact::Compact;
 use crate::promql::{Error, ErrorKind, parallel};
 use crate::sample::{STALE, Sample, Samples, Series, Shared, Values};
 
 /// The rows of a row group that a query is about.
 struct Piece {
+    key: Key,
     part: usize,
     group: usize,
     axis: Arc<Axis>,
@@ -25,6 +26,14 @@ struct Piece {
 impl Piece {
     fn times(&self) -> &[i64] {
         &self.axis.times[self.range.clone()]
+    }
+
+    /// Which times have to be decoded besides what is: together with these, so that two who
+    /// look at different times do not undo each other's work. None if there are none.
+    fn lacks(&self, known: Option<&Decoded>) -> Option<Range<usize>> {
+        let Some(known) = known else { return Some(self.range.clone()) };
+        let (start, end) = (self.range.start.min(known.at.start), self.range.end.max(known.at.end));
+        (known.at != (start..end)).then_some(start..end)
     }
 
     /// The range among the times of what is decoded.
@@ -85,7 +94,8 @@ fn pieces(recording: &Recording, start: i64, end: i64) -> Result<Vec<Piece>, Err
         latest = latest.max(axis.times.last().copied().unwrap_or(i64::MIN));
         last = Some(axis.clone());
         if !range.is_empty() {
-            pieces.push(Piece { part, group, axis, range, gap });
+            let key = Key { part: recording.parts[part].0, group: group as u32 };
+            pieces.push(Piece { key, part, group, axis, range, gap });
         }
     }
     Ok(pieces)
@@ -93,15 +103,15 @@ fn pieces(recording: &Recording, start: i64, end: i64) -> Result<Vec<Piece>, Err
 
 fn axis(recording: &Recording, part: usize, group: usize) -> Result<Arc<Axis>, Error> {
     let (id, part) = &recording.parts[part];
-    let key = Key { part: *id, group: group as u32, column: None };
+    let key = Key { part: *id, group: group as u32 };
     if part.is_settled()
-        && let Some(Some(Held::Axis(axis))) = recording.cache.get(std::iter::once(key)).pop()
+        && let Some(Some(Held::Axis(axis))) = recording.cache.get(key, [What::Times]).pop()
     {
         return Ok(axis);
     }
     let axis = Arc::new(Axis::new(part.times(group).map_err(damaged)?, part.interval()));
     if part.is_settled() {
-        recording.cache.put_all([(key, Held::Axis(axis.clone()))]);
+        recording.cache.put(key, [(What::Times, Held::Axis(axis.clone()))]);
     }
     Ok(axis)
 }
@@ -146,55 +156,44 @@ impl Job<'_> {
         Ok(series.collect())
     }
 
-    fn key(&self, entry: &Entry, piece: &Piece) -> Key {
-        let part = self.recording.parts[piece.part].0;
-        Key { part, group: piece.group as u32, column: Some(entry.columns[piece.part]) }
-    }
-
     /// What every piece has of every entry, piece by piece of the first one, then of the
     /// next. What is not in the cache is decoded, and put there.
     fn decoded(&self) -> Result<Vec<Option<Arc<Decoded>>>, Error> {
-        let each =
-            || self.entries.iter().flat_map(|entry| self.pieces.iter().map(move |piece| (*entry, piece)));
-        let held = self.recording.cache.get(each().map(|(entry, piece)| self.key(entry, piece)));
-        let mut all: Vec<Option<Arc<Decoded>>> = Vec::with_capacity(held.len());
+        let width = self.pieces.len();
+        let mut all: Vec<Option<Arc<Decoded>>> = vec![None; self.entries.len() * width];
         let mut missing = Vec::new();
-        for ((entry, piece), held) in each().zip(held) {
-            let column = entry.columns[piece.part];
-            let known = match held {
-                Some(Held::Column(decoded)) => Some(decoded),
-                _ => None,
-            };
-            let covers = known
-                .as_ref()
-                .is_some_and(|known| known.at.start <= piece.range.start && known.at.end >= piece.range.end);
-            if column != NONE && !covers {
-                // Together with what is known, so that two who look at different times do
-                // not undo each other's work.
-                let wanted = known.map_or(piece.range.clone(), |known| {
-                    piece.range.start.min(known.at.start)..piece.range.end.max(known.at.end)
-                });
-                missing.push((all.len(), piece, column, wanted));
-                all.push(None);
-            } else {
-                all.push(known);
+        for (number, piece) in self.pieces.iter().enumerate() {
+            let columns = || self.entries.iter().map(|entry| entry.columns[piece.part]);
+            let held = self.recording.cache.get(piece.key, columns().map(What::Column));
+            for (at, (column, held)) in columns().zip(held).enumerate() {
+                let known = match held {
+                    Some(Held::Column(known)) => Some(known),
+                    _ if column == NONE => continue,
+                    _ => None,
+                };
+                match piece.lacks(known.as_deref()) {
+                    Some(wanted) => missing.push((at * width + number, piece, column, wanted)),
+                    None => all[at * width + number] = known,
+                }
             }
+        }
+        if missing.is_empty() {
+            return Ok(all);
         }
         let new = parallel::try_map(&missing, |(_, piece, column, wanted)| {
             let part = &self.recording.parts[piece.part].1;
             let decoded = part.decode(piece.group, *column as usize, &piece.axis, wanted.clone());
             decoded.map(Arc::new).map_err(damaged)
         })?;
-        let mut kept = Vec::new();
-        for ((at, piece, column, _), decoded) in missing.into_iter().zip(new) {
-            let (part, settled) = &self.recording.parts[piece.part];
-            if settled.is_settled() {
-                let key = Key { part: *part, group: piece.group as u32, column: Some(column) };
-                kept.push((key, Held::Column(decoded.clone())));
-            }
-            all[at] = Some(decoded);
+        for ((at, ..), decoded) in missing.iter().zip(&new) {
+            all[*at] = Some(decoded.clone());
         }
-        self.recording.cache.put_all(kept);
+        for piece in self.pieces.iter().filter(|piece| self.recording.parts[piece.part].1.is_settled()) {
+            let kept = missing.iter().zip(&new).filter(|((_, of, ..), _)| std::ptr::eq(*of, piece));
+            let kept =
+                kept.map(|((_, _, column, _), new)| (What::Column(*column), Held::Column(new.clone())));
+            self.recording.cache.put(piece.key, kept);
+        }
         Ok(all)
     }
 

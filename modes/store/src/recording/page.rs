@@ -25,6 +25,8 @@ const RLE: i64 = 3;
 
 /// Values of a miniblock, at most; writers have 32 or 64.
 const MINIBLOCK: usize = 64;
+/// Room for them, and for what a look at the last one touches behind it.
+const PACKED: usize = MINIBLOCK * 8 + 16;
 
 /// How a column's values are described.
 #[derive(Clone, Copy, Debug)]
@@ -64,18 +66,9 @@ pub fn locations(index: &[u8]) -> Option<Vec<Location>> {
             return thrift.skip(of);
         }
         let (length, _) = thrift.list()?;
+        all.reserve_exact(length);
         for _ in 0..length {
-            let mut page = Location::default();
-            thrift.fields(|thrift, id, of| {
-                let value = if (1..=3).contains(&id) { thrift.integer()? } else { return thrift.skip(of) };
-                match id {
-                    1 => page.start = u64::try_from(value).ok()?,
-                    2 => page.bytes = u64::try_from(value).ok()?,
-                    _ => page.row = usize::try_from(value).ok()?,
-                }
-                Some(())
-            })?;
-            all.push(page);
+            all.push(location(thrift)?);
         }
         Some(())
     })?;
@@ -84,6 +77,24 @@ pub fn locations(index: &[u8]) -> Option<Vec<Location>> {
     };
     let good = all.first().is_some_and(|page| page.row == 0) && all.windows(2).all(follows);
     good.then_some(all)
+}
+
+/// Its three fields follow each other, as all writers have it: a page of each of
+/// thousands of columns is looked for.
+fn location(thrift: &mut Thrift<'_>) -> Option<Location> {
+    const FIRST_I64: u8 = 0x16;
+    const NEXT_I32: u8 = 0x15;
+    const NEXT_I64: u8 = 0x16;
+    const END: u8 = 0;
+    let mut field = |header: u8| {
+        if thrift.take(1)? != [header] {
+            return None;
+        }
+        u64::try_from(thrift.integer()?).ok()
+    };
+    let (start, bytes, row) = (field(FIRST_I64)?, field(NEXT_I32)?, field(NEXT_I64)?);
+    let end = thrift.take(1)? == [END];
+    end.then_some(Location { start, bytes, row: usize::try_from(row).ok()? })
 }
 
 fn header(thrift: &mut Thrift<'_>) -> Option<Header> {
@@ -372,43 +383,39 @@ fn delta(page: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
             }
             let length = each.min(left);
             left -= length;
-            let mut packed = [0u8; MINIBLOCK * 8 + 16];
+            let mut packed = [0; PACKED];
             let bytes = thrift.take(each * usize::from(width) / 8)?;
             packed.get_mut(..bytes.len())?.copy_from_slice(bytes);
-            unpack(&packed, width, length, |difference| {
+            let differences = unpack(&packed, width)?;
+            out.extend(differences[..length].iter().map(|&difference| {
                 value = value.wrapping_add(least).wrapping_add(difference as i64);
-                out.push(value);
-            })?;
+                value
+            }));
         }
     }
     Some(())
 }
 
-/// Hands out so many numbers of `width` bits.
-fn unpack(
-    packed: &[u8; MINIBLOCK * 8 + 16],
-    width: u8,
-    count: usize,
-    mut each: impl FnMut(u64),
-) -> Option<()> {
+/// A miniblock of numbers of `width` bits.
+fn unpack(packed: &[u8; PACKED], width: u8) -> Option<[u64; MINIBLOCK]> {
     let width = usize::from(width);
-    match width {
-        0 => (0..count).for_each(|_| each(0)),
-        1..=56 => {
-            let mask = (1u64 << width) - 1;
-            for at in (0..count).map(|number| number * width) {
-                let word = packed.get(at / 8..)?.first_chunk()?;
-                each(u64::from_le_bytes(*word) >> (at % 8) & mask);
-            }
+    let mut out = [0; MINIBLOCK];
+    let mask = u64::MAX >> 64usize.checked_sub(width)?.min(63);
+    // Numbers of up to 57 bits lie within eight bytes, wherever they begin. That the
+    // index stays below 512 is said in a way that needs no check in the loop.
+    if (1..=57).contains(&width) {
+        for (number, out) in out.iter_mut().enumerate() {
+            let at = number * width;
+            let start = at / 8 % 512;
+            let word = packed[start..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            *out = word >> (at % 8) & mask;
         }
-        57..=64 => {
-            let mask = u128::MAX >> (128 - width);
-            for at in (0..count).map(|number| number * width) {
-                let word = packed.get(at / 8..)?.first_chunk()?;
-                each((u128::from_le_bytes(*word) >> (at % 8) & mask) as u64);
-            }
+    } else if width > 57 {
+        for (number, out) in out.iter_mut().enumerate() {
+            let at = number * width;
+            let word = packed[at / 8 % 512..].first_chunk().map_or(0, |word| u128::from_le_bytes(*word));
+            *out = (word >> (at % 8)) as u64 & mask;
         }
-        _ => return None,
     }
-    Some(())
+    Some(out)
 }

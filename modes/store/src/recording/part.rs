@@ -206,7 +206,7 @@ pub fn legal(name: &str, metric: bool) -> String {
 /// Whether they are one series in turns cannot be told without reading them, and
 /// the labels of a series must not depend on its values.
 pub fn tell_apart(columns: &mut [Column], names: &[&str]) {
-    let mut known = std::collections::HashSet::new();
+    let mut known = foldhash::HashSet::default();
     for (column, name) in columns.iter_mut().zip(names) {
         if known.insert(column.labels.clone()) {
             continue;

@@ -237,6 +237,10 @@ struct Reset {
 }
 
 fn resets(values: &[f64]) -> Vec<Reset> {
+    let later = values.get(1..).unwrap_or_default();
+    if !values.iter().zip(later).fold(false, |fell, (before, now)| fell | (now < before)) {
+        return Vec::new();
+    }
     let pairs = values.windows(2).enumerate().filter(|(_, pair)| pair[1] < pair[0]);
     pairs.map(|(index, pair)| Reset { at: index + 1, lost: pair[0] }).collect()
 }

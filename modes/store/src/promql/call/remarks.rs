@@ -54,7 +54,7 @@ impl From<NanNote> for Remark {
 }
 
 /// The remarks there are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen(u32);
 
 impl Seen {

@@ -178,10 +178,15 @@ fn each_row(
         let points = points(row.samples, &steps, &mut seen)?;
         Ok((Row { labels: row.labels, drop_name: row.drop_name || !keep, points }, seen))
     });
-    let mut rows = Vec::with_capacity(done.len());
+    let mut rows: Vec<Row> = Vec::with_capacity(done.len());
+    let mut before = Seen::default();
     for done in done {
         let (row, seen): (Row, Seen) = done?;
-        seen.tell(row.labels.name(), context.notes);
+        // Of series of the same metric there is mostly the same to say.
+        if seen != before || rows.last().is_none_or(|last| last.labels.name() != row.labels.name()) {
+            seen.tell(row.labels.name(), context.notes);
+        }
+        before = seen;
         rows.push(row);
     }
     Ok(without_empty(rows))
