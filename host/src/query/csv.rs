@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use rezolus_store::float::format_float;
 use rezolus_store::promql::Value;
-use rezolus_store::{Labels, Sample};
+use rezolus_store::{Labels, Sample, Series};
 
 /// A line per sample: the time in seconds since 1970, a column per label that
 /// any series has, and the value.
@@ -20,9 +20,9 @@ pub fn write(out: &mut impl Write, value: &Value) -> io::Result<()> {
             series.iter().try_for_each(|(labels, time, sample)| line(out, &names, labels, *time, sample))
         }
         Value::Matrix(series) => {
-            let names = head(out, series.iter().map(|(labels, _)| labels))?;
-            for (labels, samples) in series {
-                samples.iter().try_for_each(|(time, sample)| line(out, &names, labels, *time, sample))?;
+            let names = head(out, series.iter().map(|series| &series.labels))?;
+            for Series { labels, samples } in series {
+                samples.iter().try_for_each(|(time, sample)| line(out, &names, labels, time, &sample))?;
             }
             Ok(())
         }
@@ -75,6 +75,7 @@ fn field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rezolus_store::Samples;
 
     #[test]
     fn a_line_per_sample_and_a_column_per_label() {
@@ -84,10 +85,12 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(written(Value::Scalar(1_500_000_000, 0.5)), "time,value\n1.500,0.5\n");
-        let series = vec![
-            (Labels::new([("a", "x,\"y\"")]), vec![(0, Sample::Float(1.0)), (1, Sample::Float(f64::NAN))]),
-            (Labels::new([("b", "z")]), vec![(-1, Sample::Float(1e21))]),
-        ];
+        let series = |label, samples: &[(i64, f64)]| Series {
+            labels: Labels::new([label]),
+            samples: Samples::new(samples.iter().map(|(time, value)| (*time, Sample::Float(*value)))),
+        };
+        let series =
+            vec![series(("a", "x,\"y\""), &[(0, 1.0), (1, f64::NAN)]), series(("b", "z"), &[(-1, 1e21)])];
         assert_eq!(
             written(Value::Matrix(series)),
             "time,a,b,value\n0.000,\"x,\"\"y\"\"\",,1\n0.000,\"x,\"\"y\"\"\",,NaN\n-0.001,,z,1e+21\n"

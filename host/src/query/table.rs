@@ -1,7 +1,7 @@
 //! Answers as tables for people.
 
 use rezolus_store::promql::Value;
-use rezolus_store::{FloatHistogram, Labels, Sample};
+use rezolus_store::{FloatHistogram, Labels, Sample, Samples, Series};
 
 use super::moment;
 use super::plot::{self, Point};
@@ -26,16 +26,14 @@ pub fn text(value: &Value, width: Option<usize>) -> String {
     }
 }
 
-type Series = (Labels, Vec<(i64, Sample)>);
-
 fn over_time(series: &[Series], width: Option<usize>) -> String {
     let head = ["SERIES", "POINTS", "FIRST", "LAST", "MIN", "MAX", "MEAN"];
     let mut rows = vec![Vec::from(head.map(String::from))];
-    let points: Vec<Vec<Point>> = series.iter().map(|(_, samples)| points(samples)).collect();
-    for ((labels, _), points) in series.iter().zip(&points) {
+    let points: Vec<Vec<Point>> = series.iter().map(|series| points(&series.samples)).collect();
+    for (Series { labels, .. }, points) in series.iter().zip(&points) {
         rows.push(row(labels, points));
     }
-    let times = || series.iter().flat_map(|(_, samples)| samples.iter().map(|(time, _)| *time));
+    let times = || points.iter().flatten().map(|(time, _)| *time);
     let span = (times().min().unwrap_or(0), times().max().unwrap_or(0));
     let mut out = String::new();
     for (at, line) in aligned(&rows).into_iter().enumerate() {
@@ -56,22 +54,20 @@ fn over_time(series: &[Series], width: Option<usize>) -> String {
     if !series.is_empty() {
         out += &format!("from {} to {}\n", moment(span.0), moment(span.1));
     }
-    if series
-        .iter()
-        .any(|(_, samples)| samples.iter().any(|(_, sample)| matches!(sample, Sample::Histogram(_))))
-    {
+    let histogram = |(_, sample)| matches!(sample, Sample::Histogram(_));
+    if series.iter().any(|series| series.samples.iter().any(histogram)) {
         out += "of histograms: their averages\n";
     }
     out
 }
 
 /// What is plotted of samples: of a histogram, its average.
-fn points(samples: &[(i64, Sample)]) -> Vec<Point> {
-    let value = |sample: &Sample| match sample {
-        Sample::Float(value) => *value,
+fn points(samples: &Samples) -> Vec<Point> {
+    let value = |sample| match sample {
+        Sample::Float(value) => value,
         Sample::Histogram(histogram) => histogram.avg(),
     };
-    samples.iter().map(|(time, sample)| (*time, value(sample))).collect()
+    samples.iter().map(|(time, sample)| (time, value(sample))).collect()
 }
 
 fn row(labels: &Labels, points: &[Point]) -> Vec<String> {
@@ -151,8 +147,9 @@ fn printable(text: &str) -> String {
 
 /// Of a step of a second.
 #[cfg(test)]
-fn every_second(values: &[f64]) -> Vec<(i64, Sample)> {
-    (0..).zip(values).map(|(at, value)| (at * super::SECOND, Sample::Float(*value))).collect()
+fn every_second(label: &str, values: &[f64]) -> Series {
+    let samples = (0..).zip(values).map(|(at, value)| (at * super::SECOND, Sample::Float(*value)));
+    Series { labels: Labels::new([("a", label)]), samples: Samples::new(samples) }
 }
 
 #[cfg(test)]
@@ -182,7 +179,7 @@ mod tests {
             text(&Value::Vector(vec![series("x", 1.0), series("long", 0.25)]), None),
             "SERIES      VALUE\n{a=\"x\"}         1\n{a=\"long\"}   0.25\n"
         );
-        let matrix = Value::Matrix(vec![(Labels::new([("a", "x")]), every_second(&[1.0, f64::NAN, 4.0]))]);
+        let matrix = Value::Matrix(vec![every_second("x", &[1.0, f64::NAN, 4.0])]);
         assert_eq!(
             text(&matrix, None),
             "SERIES   POINTS  FIRST  LAST  MIN  MAX  MEAN\n\
@@ -195,7 +192,7 @@ mod tests {
 
     #[test]
     fn several_series_have_a_line_of_blocks_each() {
-        let one = |name: &str| (Labels::new([("a", name)]), every_second(&[0.0, 1.0]));
+        let one = |name: &str| every_second(name, &[0.0, 1.0]);
         let text = text(&Value::Matrix(vec![one("x"), one("y")]), Some(40));
         assert_eq!(text.matches('█').count(), 2, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 50));

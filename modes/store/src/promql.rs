@@ -28,7 +28,7 @@ use value::{Grid, RangeRow, Row, Val};
 use crate::Source;
 use crate::guard::guarded;
 use crate::labels::Labels;
-use crate::sample::Sample;
+use crate::sample::{Sample, Samples, Series, Shared, Values};
 
 /// How queries are evaluated.
 #[derive(Clone, Debug)]
@@ -70,8 +70,9 @@ pub enum Value {
     String(i64, String),
     /// At one time.
     Vector(Vec<(Labels, i64, Sample)>),
-    /// In the order of labels.
-    Matrix(Vec<(Labels, Vec<(i64, Sample)>)>),
+    /// In the order of labels, and none without samples. Series that have a value
+    /// at each step share their times.
+    Matrix(Vec<Series>),
 }
 
 impl Default for Value {
@@ -101,16 +102,15 @@ pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> 
             let (end, start) = (vector.ends[0], vector.ends[0].saturating_sub(vector.range));
             let series = |row: RangeRow| {
                 let labels = if row.drop_name { row.labels.without_name() } else { row.labels };
-                if let Some(extension) = vector.extension {
-                    return Ok((labels, extended::samples(&row.samples, (start, end), extension)?));
-                }
-                let samples = row.samples.between(start.saturating_add(1), end).unpacked();
-                Ok((labels, (0..samples.len()).map(|at| (samples.times[at], samples.get(at))).collect()))
+                let samples = match vector.extension {
+                    Some(extension) => Samples::new(extended::samples(&row.samples, (start, end), extension)?),
+                    None => row.samples.between(start.saturating_add(1), end).unpacked(),
+                };
+                Ok(Series { labels, samples })
             };
-            let mut all: Vec<(Labels, Vec<_>)> =
-                vector.rows.into_iter().map(series).collect::<Result<_, Error>>()?;
-            all.retain(|(_, samples)| !samples.is_empty());
-            all.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut all: Vec<Series> = vector.rows.into_iter().map(series).collect::<Result<_, Error>>()?;
+            all.retain(|series| !series.samples.is_empty());
+            all.sort_by(|a, b| a.labels.cmp(&b.labels));
             Value::Matrix(all)
         }
     };
@@ -152,19 +152,19 @@ pub fn range(
     if let Node::Range(..) | Node::Subquery(..) = eval::bare(&node) {
         return wrong("range vector");
     }
+    let times = || Shared::from(grid.times().collect::<Vec<i64>>());
     let value = match evaluator.eval(&node, grid)? {
         Val::Scalar(values) => {
-            let points = grid.times().zip(values.into_iter().map(Sample::Float)).collect();
-            Value::Matrix(vec![(Labels::default(), points)])
+            let samples = Samples { times: times(), values: Values::Floats(values.into()) };
+            Value::Matrix(vec![Series { labels: Labels::default(), samples }])
         }
         Val::String(_) => return wrong("string"),
         Val::Range(_) => return wrong("range vector"),
         Val::Vector(rows) => {
-            let rows = eval::clean(rows)?;
-            let mut all: Vec<_> =
-                rows.into_iter().map(|row| (row.labels, eval::present(&row.points, grid))).collect();
-            all.retain(|(_, points)| !points.is_empty());
-            all.sort_by(|a, b| a.0.cmp(&b.0));
+            let times = times();
+            let series = |row: Row| Series { labels: row.labels, samples: row.points.into_samples(&times) };
+            let mut all: Vec<Series> = eval::sorted(rows)?.into_iter().map(series).collect();
+            all.retain(|series| !series.samples.is_empty());
             Value::Matrix(all)
         }
     };

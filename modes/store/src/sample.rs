@@ -32,7 +32,8 @@ impl Sample {
 /// A part of an array that others may use as well.
 #[derive(Clone, Debug)]
 pub struct Shared<T> {
-    all: Arc<[T]>,
+    // Not a slice, which a vector would be copied into.
+    all: Arc<Vec<T>>,
     range: Range<usize>,
 }
 
@@ -52,7 +53,8 @@ impl<T> Shared<T> {
 }
 
 impl<T> From<Vec<T>> for Shared<T> {
-    fn from(all: Vec<T>) -> Self {
+    fn from(mut all: Vec<T>) -> Self {
+        all.shrink_to_fit();
         let range = 0..all.len();
         Self { all: all.into(), range }
     }
@@ -128,6 +130,11 @@ impl Samples {
         }
     }
 
+    /// Times and values. Of compact ones it takes as long as the square of them.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, Sample)> {
+        self.times.iter().enumerate().map(|(at, &time)| (time, self.get(at)))
+    }
+
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         let values = match &self.values {
@@ -169,13 +176,19 @@ impl Samples {
         if !stale {
             return self;
         }
-        let samples = (0..self.len()).map(|at| (self.times[at], self.get(at)));
-        Self::new(samples.filter(|(_, sample)| !sample.is_stale()))
+        Self::new(self.iter().filter(|(_, sample)| !sample.is_stale()))
     }
 }
 
-/// What a source hands out.
-#[derive(Clone, Debug)]
+/// Whatever they are kept as.
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        *self.times == *other.times && self.iter().eq(other.iter())
+    }
+}
+
+/// What a source hands out, and what queries over a range of time have as answers.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     pub labels: Labels,
     pub samples: Samples,

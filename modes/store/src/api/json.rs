@@ -3,6 +3,8 @@
 //! Answers can be large: they are written into one buffer as they are, without
 //! a tree of values between.
 
+mod matrix;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -215,10 +217,15 @@ impl Writer {
     /// A float as a string: the fewest digits that tell it from others; an
     /// exponent below 1e-6 and from 1e21 on.
     fn float(&mut self, value: f64) {
-        let size = value.abs();
         self.raw("\"");
-        if size < 9e15 && size.trunc() == size && (size != 0.0 || value.is_sign_positive()) {
-            self.integer(value as i64);
+        self.number(value);
+        self.raw("\"");
+    }
+
+    fn number(&mut self, value: f64) {
+        let (size, whole) = (value.abs(), value as i64);
+        if size < 9e15 && whole as f64 == value && (whole != 0 || value.is_sign_positive()) {
+            self.integer(whole);
         } else if !value.is_finite() {
             self.raw(if value.is_nan() { "NaN" } else { infinity(value) });
         } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
@@ -226,7 +233,6 @@ impl Writer {
         } else {
             self.plain(value);
         }
-        self.raw("\"");
     }
 
     /// Without an exponent.
@@ -304,32 +310,6 @@ impl Writer {
         })
     }
 
-    /// A series: first its floats, then its histograms.
-    fn series(&mut self, labels: &Labels, samples: &[(i64, Sample)]) -> Result<(), Error> {
-        self.raw(r#"{"metric":"#);
-        self.labels(labels);
-        let floats = samples.iter().filter_map(|(time, sample)| match sample {
-            Sample::Float(value) => Some((*time, *value)),
-            Sample::Histogram(_) => None,
-        });
-        let histograms = samples.iter().filter_map(|(time, sample)| match sample {
-            Sample::Float(_) => None,
-            Sample::Histogram(histogram) => Some((*time, histogram)),
-        });
-        if floats.clone().next().is_some() {
-            self.raw(r#","values":["#);
-            self.list(floats, |writer, (time, value)| writer.point(time, value))?;
-            self.raw("]");
-        }
-        if histograms.clone().next().is_some() {
-            self.raw(r#","histograms":["#);
-            self.list(histograms, |writer, (time, histogram)| writer.histogram_point(time, histogram))?;
-            self.raw("]");
-        }
-        self.raw("}");
-        Ok(())
-    }
-
     fn value(&mut self, value: &Value) -> Result<(), Error> {
         let (kind, open) = match value {
             Value::Scalar(..) => ("scalar", "["),
@@ -358,14 +338,7 @@ impl Writer {
                 self.text(text);
             }
             Value::Vector(series) => self.vector(series)?,
-            Value::Matrix(series) => {
-                for (at, (labels, samples)) in series.iter().enumerate() {
-                    if at > 0 {
-                        self.raw(",");
-                    }
-                    self.series(labels, samples)?;
-                }
-            }
+            Value::Matrix(series) => self.matrix(series)?,
         }
         self.raw("]}");
         self.check()
@@ -446,6 +419,7 @@ fn infinity(value: f64) -> &'static str {
 mod tests {
     use super::*;
     use crate::promql::ErrorKind;
+    use crate::sample::{Samples, Series};
 
     fn written(write: impl FnOnce(&mut Writer)) -> String {
         let mut writer = Writer::new(usize::MAX);
@@ -458,6 +432,14 @@ mod tests {
         let text = String::from_utf8(response(&answer, 1 << 20).unwrap()).unwrap();
         let data = text.strip_prefix(r#"{"status":"success","data":"#).unwrap();
         data.strip_suffix("}").unwrap().into()
+    }
+
+    fn matrix<'s>(series: impl IntoIterator<Item = (Labels, &'s [(i64, Sample)])>) -> Value {
+        let series = series.into_iter().map(|(labels, samples)| {
+            let samples = Samples::new(samples.iter().cloned());
+            Series { labels, samples }
+        });
+        Value::Matrix(series.collect())
     }
 
     #[test]
@@ -517,11 +499,12 @@ mod tests {
             json(Value::Vector(vec![(labels.clone(), 1_500_000_000, sample.clone())])),
             format!(r#"{{"resultType":"vector","result":[{{"metric":{metric},"value":[1.500,"0.5"]}}]}}"#)
         );
-        let samples = vec![(0, sample), (1_000_000_000, Sample::Float(f64::NAN))];
+        let samples = [(0, sample), (1_000_000_000, Sample::Float(f64::NAN))];
+        let later = [(500_000_000, Sample::Float(1.0)), (1_000_000_000, Sample::Float(-0.0))];
         assert_eq!(
-            json(Value::Matrix(vec![(labels, samples), (Labels::default(), Vec::new())])),
+            json(matrix([(labels, &samples[..]), (Labels::default(), &later), (Labels::default(), &[])])),
             format!(
-                r#"{{"resultType":"matrix","result":[{{"metric":{metric},"values":[[0,"0.5"],[1,"NaN"]]}},{{"metric":{{}}}}]}}"#
+                r#"{{"resultType":"matrix","result":[{{"metric":{metric},"values":[[0,"0.5"],[1,"NaN"]]}},{{"metric":{{}},"values":[[0.500,"1"],[1,"-0"]]}},{{"metric":{{}}}}]}}"#
             )
         );
     }
@@ -536,9 +519,9 @@ mod tests {
             json(Value::Vector(vec![(Labels::default(), 0, sample.clone())])),
             format!(r#"{{"resultType":"vector","result":[{{"metric":{{}},"histogram":[0,{point}]}}]}}"#)
         );
-        let samples = vec![(0, sample), (1_000_000_000, Sample::Float(1.0))];
+        let samples = [(0, sample), (1_000_000_000, Sample::Float(1.0))];
         assert_eq!(
-            json(Value::Matrix(vec![(Labels::default(), samples)])),
+            json(matrix([(Labels::default(), &samples[..])])),
             format!(
                 r#"{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[1,"1"]],"histograms":[[0,{point}]]}}]}}"#
             )
@@ -571,8 +554,7 @@ mod tests {
     #[test]
     fn an_answer_too_large_is_an_error() {
         let samples: Vec<_> = (0..1000).map(|at| (at, Sample::Float(0.1))).collect();
-        let answer =
-            Answer { value: Value::Matrix(vec![(Labels::default(), samples)]), notes: Notes::default() };
+        let answer = Answer { value: matrix([(Labels::default(), &samples[..])]), notes: Notes::default() };
         assert_eq!(response(&answer, 1000).unwrap_err().kind, ErrorKind::Execution);
         assert!(response(&answer, 100_000).is_ok());
         let error = String::from_utf8(refusal(&Error::bad_data("a \"<b>\""))).unwrap();

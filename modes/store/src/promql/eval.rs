@@ -225,9 +225,10 @@ impl<'a> Evaluator<'a> {
                 }],
                 _ => return Err(Error::bad_data("subquery is only allowed on instant vector")),
             };
+            let times: Vec<i64> = inner.times().collect();
+            let times = times.into();
             for row in value {
-                let present = (0..count).filter_map(|at| Some((inner.at(at), row.points.get(at)?)));
-                let samples = Samples::new(present);
+                let samples = row.points.into_samples(&times);
                 rows.push(RangeRow { labels: row.labels, drop_name: row.drop_name, samples });
             }
         }
@@ -442,9 +443,25 @@ pub(super) fn merge(into: &mut Row, from: Row) -> Result<(), Error> {
     Ok(())
 }
 
-/// The points of a row, with their times.
-pub(super) fn present(points: &Points, grid: Grid) -> Vec<(i64, Sample)> {
-    (0..points.len()).filter_map(|step| Some((grid.at(step), points.get(step)?))).collect()
+/// The rows in the order of their labels, [cleaned](clean).
+///
+/// # Errors
+///
+/// When rows that are the same series have a value at the same step.
+pub(super) fn sorted(mut rows: Vec<Row>) -> Result<Vec<Row>, Error> {
+    for row in rows.iter_mut().filter(|row| row.drop_name) {
+        row.labels = row.labels.without_name();
+        row.drop_name = false;
+    }
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let mut cleaned: Vec<Row> = Vec::with_capacity(rows.len());
+    for row in rows {
+        match cleaned.last_mut() {
+            Some(last) if last.labels == row.labels => merge(last, row)?,
+            _ => cleaned.push(row),
+        }
+    }
+    Ok(cleaned)
 }
 
 /// Whether a float is one of a point.

@@ -10,13 +10,16 @@ const WORTH: usize = 1 << 16;
 /// So many columns are decoded by one thread at a time.
 const FEW: usize = 2;
 
+/// On how many threads so many items are worked at, of which so many values come.
+pub fn threads(items: usize, cost: usize) -> usize {
+    let most = (cost / WORTH).saturating_add(1).min(items).max(1);
+    if most == 1 { 1 } else { thread::available_parallelism().map_or(1, NonZero::get).min(most) }
+}
+
 /// Applies `f` to all items, in their order. `cost` is how many values that is
 /// to compute altogether.
 pub fn map<T: Send, R: Send>(items: Vec<T>, cost: usize, f: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min((cost / WORTH).saturating_add(1))
-        .min(items.len());
+    let threads = threads(items.len(), cost);
     if threads < 2 {
         return items.into_iter().map(f).collect();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::histogram::FloatHistogram;
-use crate::sample::Sample;
+use crate::sample::{Sample, Samples, Shared, Values};
 
 /// Stands where there is no float. A NaN that no computation yields.
 pub const ABSENT: f64 = f64::from_bits(0x7ff8_0000_ab5e_4700);
@@ -66,5 +66,20 @@ impl Points {
     /// Whether there is nothing at any step.
     pub fn is_absent(&self) -> bool {
         (0..self.len()).all(|step| !self.has(step))
+    }
+
+    /// What there is, at the times of the steps. Those that have a float at each
+    /// step share their times, and nothing is copied.
+    pub fn into_samples(self, times: &Shared<i64>) -> Samples {
+        if !self.histograms.is_empty() {
+            let sample = |(step, &time): (usize, &i64)| Some((time, self.get(step)?));
+            return Samples::new(times.iter().enumerate().filter_map(sample));
+        }
+        if !self.floats.iter().any(|value| is_absent(*value)) {
+            return Samples { times: times.clone(), values: Values::Floats(self.floats.into()) };
+        }
+        let there = times.iter().copied().zip(self.floats).filter(|(_, value)| !is_absent(*value));
+        let (times, floats): (Vec<i64>, Vec<f64>) = there.unzip();
+        Samples { times: times.into(), values: Values::Floats(floats.into()) }
     }
 }

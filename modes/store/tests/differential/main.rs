@@ -88,8 +88,9 @@ fn ask(source: &dyn rezolus_store::Source, query: &Query, options: &Options) -> 
         }
         Value::Matrix(rows) => rows
             .iter()
-            .map(|(labels, points)| {
-                (text(labels), points.iter().map(|(time, sample)| float(*time, sample)).collect())
+            .map(|series| {
+                let points = series.samples.iter().map(|(time, sample)| float(time, &sample));
+                (text(&series.labels), points.collect())
             })
             .collect(),
     })

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rezolus_store::histogram::ResetHint;
 use rezolus_store::promql::{Answer, Notes, Value};
 use rezolus_store::sample::is_stale;
-use rezolus_store::{FloatHistogram, Labels, Sample};
+use rezolus_store::{FloatHistogram, Labels, Sample, Samples, Series};
 
 use crate::load::{negative, positive};
 use crate::script::{Expect, Steps, Text, When};
@@ -114,13 +114,13 @@ fn vector(expect: &Expect, at: i64, got: &[(Labels, i64, Sample)]) -> Result<(),
     missing.keys().next().map_or(Ok(()), |labels| Err(format!("{labels} is missing")))
 }
 
-fn matrix(expect: &Expect, steps: Steps, got: &[(Labels, Vec<(i64, Sample)>)]) -> Result<(), String> {
+fn matrix(expect: &Expect, steps: Steps, got: &[Series]) -> Result<(), String> {
     if expect.ordered {
         return Err("a matrix has no other order than that of labels".to_owned());
     }
     sorted(got)?;
     let mut missing = expected_series(expect);
-    for (labels, points) in got {
+    for Series { labels, samples: points } in got {
         let Some((_, expected)) = missing.remove(labels) else {
             return Err(format!("{labels} is not expected, or there twice"));
         };
@@ -135,12 +135,12 @@ fn matrix(expect: &Expect, steps: Steps, got: &[(Labels, Vec<(i64, Sample)>)]) -
         if timed.len() != points.len() {
             return Err(format!("{labels} has {} points, not {}", points.len(), timed.len()));
         }
-        for ((expected_time, expected), (time, sample)) in timed.iter().zip(points) {
-            if expected_time != time || !close_samples(expected, sample) {
-                let (wanted, got) = (shown(&expected.sample), shown(sample));
+        for ((expected_time, expected), (time, sample)) in timed.iter().zip(points.iter()) {
+            if *expected_time != time || !close_samples(expected, &sample) {
+                let (wanted, got) = (shown(&expected.sample), shown(&sample));
                 return Err(format!(
                     "{labels} is {got} @{}, not {wanted} @{}",
-                    seconds(*time),
+                    seconds(time),
                     seconds(*expected_time)
                 ));
             }
@@ -150,9 +150,9 @@ fn matrix(expect: &Expect, steps: Steps, got: &[(Labels, Vec<(i64, Sample)>)]) -
 }
 
 /// Matrices are in the order of labels.
-pub fn sorted<T>(matrix: &[(Labels, T)]) -> Result<(), String> {
-    match matrix.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-        Some(pair) => Err(format!("{} is before {}", pair[0].0, pair[1].0)),
+pub fn sorted(matrix: &[Series]) -> Result<(), String> {
+    match matrix.windows(2).find(|pair| pair[0].labels >= pair[1].labels) {
+        Some(pair) => Err(format!("{} is before {}", pair[0].labels, pair[1].labels)),
         None => Ok(()),
     }
 }
@@ -283,7 +283,9 @@ pub fn shown_answer(answer: &Answer) -> Vec<String> {
         Value::Vector(vector) => {
             vector.iter().map(|(labels, _, sample)| format!("{labels} {}", shown(sample))).collect()
         }
-        Value::Matrix(matrix) => matrix.iter().map(|(labels, points)| shown_row(labels, points)).collect(),
+        Value::Matrix(matrix) => {
+            matrix.iter().map(|series| shown_row(&series.labels, &series.samples)).collect()
+        }
     };
     if lines.is_empty() {
         lines.push("(no series)".to_owned());
@@ -293,10 +295,10 @@ pub fn shown_answer(answer: &Answer) -> Vec<String> {
     shortened(lines)
 }
 
-fn shown_row(labels: &Labels, points: &[(i64, Sample)]) -> String {
+fn shown_row(labels: &Labels, points: &Samples) -> String {
     let mut line = labels.to_string();
     for (time, sample) in points.iter().take(MOST_LINES) {
-        let _ = write!(line, " {}@{}", shown(sample), seconds(*time));
+        let _ = write!(line, " {}@{}", shown(&sample), seconds(time));
     }
     line
 }

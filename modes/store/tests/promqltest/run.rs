@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rezolus_store::promql::{self, Answer, Error, Options, Value};
-use rezolus_store::{Labels, Sample};
+use rezolus_store::{Labels, Sample, Series};
 
 use crate::check;
 use crate::load::Storage;
@@ -139,10 +139,10 @@ fn in_range_mode(
     checked.map_err(|why| failure(format!("in range mode, {why}"), &answer))
 }
 
-fn middle(matrix: &[(Labels, Vec<(i64, Sample)>)], at: i64) -> Vec<(Labels, i64, Sample)> {
-    let point = |(labels, points): &(Labels, Vec<(i64, Sample)>)| {
-        let (time, sample) = points.iter().find(|(time, _)| *time == at)?;
-        Some((labels.clone(), *time, sample.clone()))
+fn middle(matrix: &[Series], at: i64) -> Vec<(Labels, i64, Sample)> {
+    let point = |series: &Series| {
+        let (time, sample) = series.samples.iter().find(|(time, _)| *time == at)?;
+        Some((series.labels.clone(), time, sample))
     };
     matrix.iter().filter_map(point).collect()
 }
