@@ -30,6 +30,9 @@ const DEPEND_ON_TIME: [&str; 14] = [
     "step",
 ];
 
+/// No sample.
+const NONE: usize = usize::MAX;
+
 const SORTED: &str = "sort is ineffective for range queries since results are always ordered by labels";
 
 pub(super) struct Evaluator<'a> {
@@ -143,10 +146,15 @@ impl<'a> Evaluator<'a> {
         let series = self.select(selector, &references, lookback)?;
         self.charge(series.len().saturating_mul(grid.count))?;
         let cost = series.len().saturating_mul(grid.count);
-        let mut rows = parallel::map(series, cost, |Series { labels, samples }| Row {
-            labels,
-            drop_name: times,
-            points: newest(&samples, &references, lookback, times),
+        // Series that were sampled together have their samples at the same places.
+        let first = series.first().map(|series| series.samples.times.clone());
+        let known = first.map(|times| (places(&times, &references, lookback), times));
+        let mut rows = parallel::map(series, cost, |Series { labels, samples }| {
+            let points = match &known {
+                Some((places, of)) if of.same(&samples.times) => newest(&samples, places, times),
+                _ => newest(&samples, &places(&samples.times, &references, lookback), times),
+            };
+            Row { labels, drop_name: times, points }
         });
         rows.retain(|row| !row.points.is_absent());
         Ok(rows)
@@ -362,16 +370,13 @@ fn negate(value: Val) -> Val {
     }
 }
 
-/// At each reference the newest sample with reference - lookback < time <=
-/// reference, unless that says the series has ended. Or its time, in s.
-fn newest(samples: &Samples, references: &[i64], lookback: i64, time: bool) -> Points {
-    let mut points = Points::absent(references.len());
-    let mut histograms = Vec::new();
-    let times: &[i64] = &samples.times;
+/// At each reference which sample is the newest with reference - lookback < time
+/// <= reference; [`NONE`] if there is none.
+fn places(times: &[i64], references: &[i64], lookback: i64) -> Arc<[usize]> {
     // The number of samples that are not later than the reference.
     let mut seen = 0;
     let mut before = i64::MIN;
-    for (step, &reference) in references.iter().enumerate() {
+    let place = |&reference: &i64| {
         if reference < before {
             seen = 0;
         }
@@ -379,14 +384,27 @@ fn newest(samples: &Samples, references: &[i64], lookback: i64, time: bool) -> P
         while seen < times.len() && times[seen] <= reference {
             seen += 1;
         }
-        let Some(at) = seen.checked_sub(1).filter(|&at| times[at] > reference.saturating_sub(lookback))
-        else {
-            continue;
-        };
+        let newest = seen.checked_sub(1);
+        newest.filter(|&at| times[at] > reference.saturating_sub(lookback)).unwrap_or(NONE)
+    };
+    references.iter().map(place).collect()
+}
+
+/// At each step the sample at its [place](places), unless that says the series
+/// has ended. Or its time, in s.
+fn newest(samples: &Samples, places: &[usize], time: bool) -> Points {
+    if let (Values::Floats(floats), false) = (&samples.values, time) {
+        let float = |&at: &usize| floats.get(at).copied().filter(|value| !is_stale(*value));
+        let floats = places.iter().map(|at| float(at).unwrap_or(ABSENT)).collect();
+        return Points { floats, histograms: Vec::new() };
+    }
+    let mut points = Points::absent(places.len());
+    let mut histograms = Vec::new();
+    for (step, &at) in places.iter().enumerate().filter(|(_, at)| **at != NONE) {
         match &samples.values {
             Values::Floats(floats) if is_stale(floats[at]) => {}
             Values::Mixed(samples) if samples[at].is_stale() => {}
-            _ if time => points.floats[step] = call::seconds(times[at]),
+            _ if time => points.floats[step] = call::seconds(samples.times[at]),
             Values::Floats(floats) => points.floats[step] = floats[at],
             Values::Mixed(samples) => points.set(step, Some(samples[at].clone())),
             Values::Compact(_) => histograms.push((step, at)),
