@@ -56,6 +56,7 @@ pub fn run(options: &Query) -> Result<ExitCode> {
     }
     if is_empty(&answer.value) {
         eprintln!("rezolus: nothing matches; {}", reach(source.range()));
+        source.remarks().iter().for_each(|remark| eprintln!("rezolus: {remark}"));
     }
     let mut out = std::io::stdout().lock();
     match options.format {

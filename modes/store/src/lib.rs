@@ -51,6 +51,11 @@ pub trait Source: Send + Sync {
         BTreeMap::new()
     }
 
+    /// What else is to be known of it: why something may not be there.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The times of the first and last sample.
     fn range(&self) -> Option<(i64, i64)>;
 }

@@ -103,7 +103,9 @@ pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> 
             let series = |row: RangeRow| {
                 let labels = if row.drop_name { row.labels.without_name() } else { row.labels };
                 let samples = match vector.extension {
-                    Some(extension) => Samples::new(extended::samples(&row.samples, (start, end), extension)?),
+                    Some(extension) => {
+                        Samples::new(extended::samples(&row.samples, (start, end), extension)?)
+                    }
                     None => row.samples.between(start.saturating_add(1), end).unpacked(),
                 };
                 Ok(Series { labels, samples })

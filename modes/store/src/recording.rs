@@ -20,6 +20,7 @@ mod pages;
 mod parquet;
 mod part;
 mod thrift;
+mod values;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 
 pub use chunk::{Axis, Builder, Chunk, Histograms, TooMany};
 pub use parquet::ParquetPart;
-pub use part::{Column, Decoded, Group, Kind, Part, labels, tell_apart};
+pub use part::{Column, Decoded, Group, Kind, Part, Unread, labels, tell_apart};
 
 use crate::cache::Cache;
 use crate::labels::{Labels, NAME};
@@ -233,6 +234,11 @@ impl Source for Recording {
             }
         }
         found
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let parts = self.parts.iter().filter(|(_, part)| !part.unread().is_empty());
+        parts.map(|(_, part)| part::left_out(&part.name(), part.unread())).collect()
     }
 
     fn range(&self) -> Option<(i64, i64)> {

@@ -66,6 +66,10 @@ impl Source for Set {
         all
     }
 
+    fn remarks(&self) -> Vec<String> {
+        self.sources.iter().flat_map(|source| source.remarks()).collect()
+    }
+
     fn range(&self) -> Option<(i64, i64)> {
         let ranges = self.sources.iter().filter_map(|source| source.range());
         ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))

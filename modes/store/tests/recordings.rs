@@ -3,6 +3,8 @@
 
 #[path = "recordings/made.rs"]
 mod made;
+#[path = "recordings/others.rs"]
+mod others;
 
 use std::path::Path;
 use std::sync::Arc;

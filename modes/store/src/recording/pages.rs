@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::Int64Type;
+use parquet::data_type::{DataType, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -224,13 +224,13 @@ impl Place {
     }
 
     /// A reader of the column, which has at most so many values.
-    pub fn reader(
+    pub fn reader<T: DataType>(
         self,
         data: &Data,
         descr: &ColumnDescPtr,
         rows: usize,
         most: u64,
-    ) -> ParquetResult<ColumnReaderImpl<Int64Type>> {
+    ) -> ParquetResult<ColumnReaderImpl<T>> {
         let bytes = data.read(self.start, usize::try_from(self.bytes).unwrap_or(usize::MAX))?;
         let start = i64::try_from(self.start).unwrap_or(i64::MAX);
         let chunk = ColumnChunkMetaData::builder(descr.clone())

@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, parquet_to_arrow_schema};
+use parquet::basic::Type;
+use parquet::data_type::{DataType, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy, RowGroupMetaData,
@@ -20,7 +21,8 @@ use parquet::schema::types::SchemaDescPtr;
 use super::chunk::{Axis, Builder, Chunk};
 use super::page::{self, Form, Numbers};
 use super::pages::{Cells, Data, Levels, Place};
-use super::part::{Column, Decoded, Group, Kind, Part, tell_apart};
+use super::part::{Column, Decoded, Group, Kind, Part, Unread, is_aside, tell_apart};
+use super::values::{self, Present, Reading};
 use crate::guard::guarded;
 use crate::histogram::h2_bounds;
 
@@ -40,8 +42,9 @@ struct Layout {
     /// The Arrow schema as the file has it.
     arrow: Option<String>,
     columns: Vec<Column>,
-    /// The first one is that of the times.
-    timed: bool,
+    unread: Vec<Unread>,
+    /// The unit of the first column, in ns, if it is that of the times.
+    unit: Option<i64>,
 }
 
 /// An open file of a recording.
@@ -95,11 +98,10 @@ impl ParquetPart {
             Some(like) => like.layout.clone(),
             None => Arc::new(guarded(|| Layout::of(&metadata)).map_err(footer_damaged)?),
         };
-        if !layout.timed {
-            return Err(fail(
-                "is not a recording: its first column is not `timestamp` of type uint64, nanoseconds".into(),
-            ));
-        }
+        let Some(unit) = layout.unit else {
+            let what = "its first column is not `timestamp`, of a type of times or of 64-bit nanoseconds";
+            return Err(fail(format!("is not a recording: {what}")));
+        };
         let said = key(&metadata, "sampling_interval_ms").and_then(|text| text.parse::<i64>().ok());
         let interval = said.filter(|ms| (1..=31_536_000_000).contains(ms)).unwrap_or(DEFAULT_INTERVAL);
         let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
@@ -115,7 +117,7 @@ impl ParquetPart {
         };
         for (at, group) in metadata.row_groups().iter().enumerate() {
             part.groups.push(Group { rows: group.num_rows() as usize, first: i64::MAX, last: i64::MIN });
-            let (first, last) = match times_of(group) {
+            let (first, last) = match times_of(group, unit) {
                 Some(range) => range,
                 None => part.time_range(at)?,
             };
@@ -141,27 +143,31 @@ impl ParquetPart {
         place.copied().ok_or_else(|| ParquetError::General("the row group lacks it".into()))
     }
 
-    /// The numbers of a group's column, at least those of the `wanted` rows, and of
-    /// which rows they are.
+    /// The numbers of a group's column of 64-bit integers, at least those of the `wanted` rows,
+    /// and of which rows they are. None if its pages are not of our own kind.
     fn numbers(
         &self,
         group: usize,
         leaf: usize,
         wanted: Range<usize>,
-    ) -> ParquetResult<(Range<usize>, Numbers)> {
-        let rows = self.groups[group].rows;
+    ) -> ParquetResult<Option<(Range<usize>, Numbers)>> {
         let descr = self.layout.descr.column(leaf);
         let place = self.place(group, leaf)?;
-        if !place.dictionary && descr.max_rep_level() == 0 && descr.max_def_level() <= 1 {
-            let form = Form { codec: place.codec, full: descr.max_def_level(), width: 0 };
-            let look = |rows: Range<usize>, bytes: &[u8]| {
-                page::numbers(bytes, form, rows.len()).map(|numbers| (rows, numbers))
-            };
-            if let Some(found) = place.with(&self.data, rows, wanted, look)? {
-                return Ok(found);
-            }
+        let flat = descr.max_rep_level() == 0 && descr.max_def_level() <= 1;
+        if place.dictionary || !flat || descr.physical_type() != Type::INT64 {
+            return Ok(None);
         }
-        let mut reader = place.reader(&self.data, &descr, rows, rows as u64)?;
+        let form = Form { codec: place.codec, full: descr.max_def_level(), width: 0 };
+        place.with(&self.data, self.groups[group].rows, wanted, |rows, bytes| {
+            page::numbers(bytes, form, rows.len()).map(|numbers| (rows, numbers))
+        })
+    }
+
+    /// The values of the rows that have one, and which rows do; None: all.
+    fn values<T: DataType>(&self, group: usize, leaf: usize) -> ParquetResult<Present<T::T>> {
+        let rows = self.groups[group].rows;
+        let descr = self.layout.descr.column(leaf);
+        let mut reader = self.place(group, leaf)?.reader::<T>(&self.data, &descr, rows, rows as u64)?;
         let (mut values, mut levels, mut found) = (Vec::new(), Vec::new(), 0);
         while found < rows {
             let (records, ..) = reader.read_records(rows - found, Some(&mut levels), None, &mut values)?;
@@ -172,7 +178,7 @@ impl ParquetPart {
         }
         let full = descr.max_def_level();
         let present = (values.len() != rows).then(|| levels.iter().map(|level| *level == full).collect());
-        Ok((0..rows, Numbers { values, present }))
+        Ok((values, present))
     }
 
     fn histograms(
@@ -232,7 +238,7 @@ impl ParquetPart {
         // Longer lists than there should be are read, but within reason.
         let most = (rows as u64).saturating_mul(width.max(LONG_LIST) as u64);
         let descr = self.layout.descr.column(leaf);
-        let mut reader = self.place(group, leaf)?.reader(&self.data, &descr, rows, most)?;
+        let mut reader = self.place(group, leaf)?.reader::<Int64Type>(&self.data, &descr, rows, most)?;
         let levels = self.levels(leaf);
         let mut builder = Builder::new(axis, bounds);
         let batch = (BATCH_VALUES / width).clamp(1, rows.max(1));
@@ -268,6 +274,19 @@ impl ParquetPart {
     }
 }
 
+/// A column of a row group.
+struct Leaf<'a> {
+    of: &'a ParquetPart,
+    group: usize,
+    leaf: usize,
+}
+
+impl Reading for Leaf<'_> {
+    fn read<T: DataType>(&self) -> ParquetResult<Present<T::T>> {
+        self.of.values::<T>(self.group, self.leaf)
+    }
+}
+
 impl Part for ParquetPart {
     fn name(&self) -> String {
         self.name.clone()
@@ -287,12 +306,17 @@ impl Part for ParquetPart {
 
     fn times(&self, group: usize) -> Result<Vec<i64>, String> {
         let all = 0..self.groups[group].rows;
-        let (_, times) =
-            guarded(|| self.numbers(group, 0, all)).map_err(|why| self.damaged(group, 0, &why))?;
-        match times.present.and_then(|present| present.iter().position(|present| !present)) {
+        let read = || match self.numbers(group, 0, all)? {
+            Some((_, numbers)) => Ok((numbers.values, numbers.present)),
+            None => self.values::<Int64Type>(group, 0),
+        };
+        let (times, absent) = guarded(read).map_err(|why: String| self.damaged(group, 0, &why))?;
+        let unit = self.layout.unit.unwrap_or(1);
+        match absent.and_then(|present| present.iter().position(|present| !present)) {
             Some(row) => Err(self.damaged(group, 0, &format!("row {row} has no timestamp"))),
             // What is beyond the year 2262 is negative here.
-            None => Ok(times.values),
+            None if unit == 1 => Ok(times),
+            None => Ok(times.into_iter().map(|time| time.saturating_mul(unit)).collect()),
         }
     }
 
@@ -311,14 +335,25 @@ impl Part for ParquetPart {
             if let Kind::Histogram { .. } = column.kind {
                 return self.histograms(group, column, axis, wanted);
             }
-            let (at, Numbers { values, present }) = self.numbers(group, column.leaf, wanted)?;
-            let values = floats(&values, column.signed);
+            let (at, values, present) = match self.numbers(group, column.leaf, wanted)? {
+                Some((at, Numbers { values, present })) => (at, floats(&values, column.signed), present),
+                None => {
+                    let stored = self.layout.descr.column(column.leaf).physical_type();
+                    let leaf = Leaf { of: self, group, leaf: column.leaf };
+                    let (values, present) = values::floats(&leaf, stored, column.signed)?;
+                    (0..self.groups[group].rows, values, present)
+                }
+            };
             Ok(match axis.part(at.clone()) {
                 Some(part) => Decoded { at, chunk: Chunk::floats(&part, values, present.as_deref()) },
                 None => Decoded::whole(axis, Chunk::floats(axis, values, present.as_deref())),
             })
         })
         .map_err(|why| self.damaged(group, column.leaf, &why))
+    }
+
+    fn unread(&self) -> &[Unread] {
+        &self.layout.unread
     }
 
     fn descriptions(&self) -> BTreeMap<String, String> {
@@ -369,13 +404,18 @@ impl Layout {
     fn of(metadata: &ParquetMetaData) -> ParquetResult<Self> {
         let file = metadata.file_metadata();
         let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-        let first = schema.fields().first();
-        let timed = first.is_some_and(|f| f.name() == "timestamp" && *f.data_type() == DataType::UInt64);
+        let descr = file.schema_descr();
+        let first = schema.fields().first().filter(|first| first.name() == "timestamp");
+        let flat = first.filter(|_| descr.num_columns() > 0 && descr.get_column_root_idx(0) == 0);
+        let unit =
+            flat.and_then(|first| values::time_unit(first.data_type(), descr.column(0).physical_type()));
+        let (columns, unread) = columns(metadata, &schema);
         Ok(Self {
             descr: file.schema_descr_ptr(),
             arrow: key(metadata, ARROW_SCHEMA_META_KEY).map(String::from),
-            columns: columns(metadata, &schema),
-            timed,
+            columns,
+            unread,
+            unit,
         })
     }
 
@@ -386,15 +426,17 @@ impl Layout {
     }
 }
 
-/// The first and last time of a row group, if it says them.
-fn times_of(group: &RowGroupMetaData) -> Option<(i64, i64)> {
+/// The first and last time of a row group, if it says them. The unit is in ns.
+fn times_of(group: &RowGroupMetaData, unit: i64) -> Option<(i64, i64)> {
     let Statistics::Int64(range) = group.columns().first()?.statistics()? else { return None };
     let (first, last) = (*range.min_opt()?, *range.max_opt()?);
-    (0..=last).contains(&first).then_some((first, last))
+    let scaled = (first.saturating_mul(unit), last.saturating_mul(unit));
+    (0..=last).contains(&first).then_some(scaled)
 }
 
-/// The file's series. Columns are addressed by position: names may occur twice.
-fn columns(metadata: &ParquetMetaData, schema: &arrow_schema::Schema) -> Vec<Column> {
+/// The file's series, and what is none. Columns are addressed by position: names
+/// may occur twice.
+fn columns(metadata: &ParquetMetaData, schema: &arrow_schema::Schema) -> (Vec<Column>, Vec<Unread>) {
     let descr = metadata.file_metadata().schema_descr();
     // By field: its leaf if it has just one.
     let mut leaves: Vec<Option<usize>> = vec![None; schema.fields().len()];
@@ -405,17 +447,27 @@ fn columns(metadata: &ParquetMetaData, schema: &arrow_schema::Schema) -> Vec<Col
         *seen += 1;
         *place = (*seen == 1).then_some(leaf);
     }
-    let (mut columns, mut names) = (Vec::new(), Vec::new());
+    let (mut columns, mut names, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for (position, field) in schema.fields().iter().enumerate() {
-        let Some(leaf) = leaves[position] else { continue };
-        let whole = descr.column(leaf).physical_type() == parquet::basic::Type::INT64;
-        if let Some(column) = Column::of_field(position, field).filter(|_| whole) {
-            columns.push(Column { leaf, ..column });
-            names.push(field.name().as_str());
+        if is_aside(position, field) {
+            continue;
+        }
+        let column = leaves[position].zip(Column::of_field(position, field));
+        match column
+            .filter(|(leaf, column)| values::can_read(column.kind, descr.column(*leaf).physical_type()))
+        {
+            Some((leaf, column)) => {
+                columns.push(Column { leaf, ..column });
+                names.push(field.name().as_str());
+            }
+            None => {
+                let data = field.data_type().to_string();
+                unread.push(Unread { name: field.name().clone(), data });
+            }
         }
     }
     tell_apart(&mut columns, &names);
-    columns
+    (columns, unread)
 }
 
 /// The first thing that is wrong with most files that are wrong.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow_schema::{DataType, Field};
 
 use super::chunk::{Axis, Chunk};
+use super::values;
 use crate::labels::{Labels, NAME, is_plain_name};
 
 /// Keys of a field's metadata that are not labels.
@@ -50,6 +51,11 @@ pub trait Part: Send + Sync {
         BTreeMap::new()
     }
 
+    /// Columns that are no series, though they should perhaps be.
+    fn unread(&self) -> &[Unread] {
+        &[]
+    }
+
     /// Whether it stays as it is, so that what is decoded can be kept.
     fn is_settled(&self) -> bool {
         true
@@ -85,6 +91,28 @@ pub struct Group {
     pub last: i64,
 }
 
+/// A column that is neither numbers nor a histogram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    pub name: String,
+    /// As Arrow calls it.
+    pub data: String,
+}
+
+/// So many are named.
+const MOST_NAMED: usize = 5;
+
+/// Says which columns of a part are no series.
+pub fn left_out(part: &str, unread: &[Unread]) -> String {
+    let named = unread.iter().take(MOST_NAMED).map(|column| format!("`{}` ({})", column.name, column.data));
+    let mut named = named.collect::<Vec<_>>().join(", ");
+    if unread.len() > MOST_NAMED {
+        named += ", ...";
+    }
+    let (count, are) = (unread.len(), if unread.len() == 1 { "column is" } else { "columns are" });
+    format!("{part}: {count} {are} neither numbers nor histograms, and left out: {named}")
+}
+
 /// A series of a part.
 #[derive(Clone, Debug)]
 pub struct Column {
@@ -92,7 +120,7 @@ pub struct Column {
     pub kind: Kind,
     pub unit: String,
     pub help: String,
-    /// Its numbers are signed.
+    /// Its numbers are signed, if they are whole.
     pub signed: bool,
     /// Where it is in the file.
     pub leaf: usize,
@@ -136,22 +164,22 @@ impl Column {
     /// in a name without quotes become underscores. Without a name there, the
     /// column's own counts.
     pub fn of_field(position: usize, field: &Field) -> Option<Self> {
+        if is_aside(position, field) {
+            return None;
+        }
         let name = field.name().as_str();
         let metadata = field.metadata();
         let said = metadata.get("metric_type").map(String::as_str);
-        let sidecar = [":window_begin", ":window_width", ":wall_offset"];
-        if matches!(said, Some("timestamp" | "duration" | "sparse_histogram"))
-            || (position <= 1 && matches!(name, "timestamp" | "duration"))
-            || sidecar.iter().any(|suffix| name.ends_with(suffix))
-        {
+        if said == Some("sparse_histogram") {
             return None;
         }
-        let kind = match field.data_type() {
-            // Others write gauges so, and say it.
-            DataType::UInt64 | DataType::Int64 if said == Some("gauge") => Kind::Gauge,
-            DataType::UInt64 => Kind::Counter,
-            DataType::Int64 if said == Some("counter") => Kind::Counter,
-            DataType::Int64 => Kind::Gauge,
+        let signed = values::signed(field.data_type());
+        let kind = match values::plain(field.data_type()) {
+            // Others write either kind in any type, and say it.
+            _ if signed.is_some() && said == Some("gauge") => Kind::Gauge,
+            _ if signed.is_some() && said == Some("counter") => Kind::Counter,
+            data if signed == Some(true) || values::is_level(data) => Kind::Gauge,
+            _ if signed.is_some() => Kind::Counter,
             DataType::List(item) | DataType::LargeList(item) if *item.data_type() == DataType::UInt64 => {
                 let power = |key: &str| metadata.get(key)?.parse().ok();
                 Kind::Histogram {
@@ -169,10 +197,21 @@ impl Column {
             kind,
             unit: metadata.get("unit").cloned().unwrap_or_default(),
             help: metadata.get("description").cloned().unwrap_or_default(),
-            signed: *field.data_type() == DataType::Int64,
+            signed: signed.unwrap_or(false),
             leaf: 0,
         })
     }
+}
+
+/// Whether a field is about the rows, or about another field.
+pub fn is_aside(position: usize, field: &Field) -> bool {
+    let name = field.name().as_str();
+    let said = field.metadata().get("metric_type").map(String::as_str);
+    let sidecar = [":window_begin", ":window_width", ":wall_offset"];
+    matches!(said, Some("timestamp" | "duration"))
+        || (position <= 1 && name == "timestamp")
+        || (position <= 1 && name == "duration" && *field.data_type() == DataType::UInt64)
+        || sidecar.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// The labels of a series, of what a field's metadata says.
@@ -254,13 +293,23 @@ mod tests {
         );
         let named = field("0::get/lat:buckets", list("element"), &powers);
         assert_eq!(series(&named), Some(("_0::get_lat".into(), histogram)));
-        assert_eq!(series(&field("x", DataType::Int64, &[])), Some(("x".into(), Kind::Gauge)));
+        let said = [("metric_type", "counter")];
+        for (data, said, kind) in [
+            (DataType::Int64, &[][..], Kind::Gauge),
+            (DataType::Float64, &[], Kind::Gauge),
+            (DataType::Float32, &said, Kind::Counter),
+            (DataType::Boolean, &[], Kind::Gauge),
+            (DataType::UInt16, &[], Kind::Counter),
+        ] {
+            assert_eq!(series(&field("x", data, said)), Some(("x".into(), kind)));
+        }
         for none in [
             field("x", list("item"), &[]),
             field("x", list("item"), &[("grouping_power", "9"), ("max_value_power", "3")]),
             field("x:window_begin", DataType::Int64, &[]),
             field("d", DataType::UInt64, &[("metric_type", "duration")]),
             field("x", DataType::Utf8, &[]),
+            field("x", DataType::UInt64, &[("metric_type", "sparse_histogram")]),
         ] {
             assert_eq!(series(&none), None, "{none:?}");
         }

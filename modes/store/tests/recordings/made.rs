@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{LargeListBuilder, ListBuilder, UInt64Builder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
@@ -137,6 +137,8 @@ scalar!(Signed, i64);
 pub struct File {
     times: Vec<u64>,
     columns: Vec<Column>,
+    /// Of other types, after those.
+    others: Vec<(String, ArrayRef)>,
     pub metadata: Vec<(String, String)>,
     pub group_rows: usize,
     pub codec: Compression,
@@ -149,6 +151,7 @@ impl File {
         Self {
             times: seconds.iter().map(|second| (START + second * SECOND) as u64).collect(),
             columns: Vec::new(),
+            others: Vec::new(),
             metadata: vec![("sampling_interval_ms".into(), "1000".into())],
             group_rows: 1000,
             codec: Compression::UNCOMPRESSED,
@@ -161,13 +164,27 @@ impl File {
         self
     }
 
+    pub fn with_array(mut self, name: &str, array: impl Array + 'static) -> Self {
+        self.others.push((name.into(), Arc::new(array)));
+        self
+    }
+
     pub fn write(&self) -> Vec<u8> {
-        let mut fields = vec![Field::new("timestamp", DataType::UInt64, false)];
-        let mut arrays: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(self.times.clone()))];
+        self.write_timed(Arc::new(UInt64Array::from(self.times.clone())))
+    }
+
+    /// With another column of times.
+    pub fn write_timed(&self, times: ArrayRef) -> Vec<u8> {
+        let mut fields = vec![Field::new("timestamp", times.data_type().clone(), false)];
+        let mut arrays = vec![times];
         for column in &self.columns {
             let field = Field::new(&column.name, column.data.clone(), true);
             fields.push(field.with_metadata(column.metadata.clone()));
             arrays.push(column.array());
+        }
+        for (name, array) in &self.others {
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array.clone());
         }
         let pairs = self.metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
         let properties = WriterProperties::builder()
