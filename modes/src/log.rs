@@ -7,6 +7,7 @@
 //! own, while sampling goes on with the next file. Nothing is changed once it is
 //! written, so a kill, a full disk or a power cut costs the tick at hand.
 
+pub(crate) mod checksum;
 pub mod columns;
 pub mod segment;
 pub mod stitch;
@@ -317,11 +318,7 @@ fn count_damaged(folder: &Path, parts: &mut BTreeMap<u64, Part>) -> io::Result<(
 
 fn open_segment(path: &Path) -> Result<Segment, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let wanted = stem.split_once('-').and_then(|(_, checksum)| u32::from_str_radix(checksum, 16).ok());
-    if wanted != Some(crc32fast::hash(&bytes)) {
-        return Err("its checksum is not the one in its name: it is damaged".into());
-    }
+    checksum::compare(path, crc32fast::hash(&bytes))?;
     Segment::open(Bytes::from(bytes))
 }
 

@@ -12,7 +12,7 @@ use rezolus_store::recording::{ParquetPart, Part, Recording};
 use rezolus_store::{Labels, Matcher, Metadata, Series, Source};
 
 use super::tail::{Tail, described};
-use crate::log::{files, ticks};
+use crate::log::{checksum, files, ticks};
 
 /// The folder is looked at no more often than this.
 const LEAST_AGE: Duration = Duration::from_millis(500);
@@ -118,7 +118,8 @@ impl LogSource {
         };
         let mut new = Vec::new();
         for (&number, path) in found.segments.iter().filter(|(number, _)| **number > last) {
-            match ParquetPart::open(path, like.as_deref()) {
+            let checked = checksum::check(path).map_err(|why| format!("{}: {why}", path.display()));
+            match checked.and_then(|()| ParquetPart::open(path, like.as_deref())) {
                 Ok(part) => {
                     let part = Arc::new(part);
                     like = Some(part.clone());

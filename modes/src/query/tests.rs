@@ -125,6 +125,32 @@ fn a_log_is_read_while_it_is_written() {
 }
 
 #[test]
+fn a_segment_that_is_damaged_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = LogSourceName { name: "test".into(), endpoint: None };
+    let header = Header { interval_ns: SECOND as u64, sources: vec![source], metadata: Vec::new() };
+    let (mut log, _) = Log::open(folder.path(), header).unwrap();
+    log.limit_segments(Duration::from_secs(100), u64::MAX);
+    for at in 1..=250 {
+        log.append(at * SECOND as u64, &[Some(snapshot(at))]).unwrap();
+    }
+    log.finish().unwrap();
+    let segments = crate::log::files(folder.path(), "parquet").unwrap();
+    let first = segments.values().next().unwrap();
+    let whole = std::fs::read(first).unwrap();
+    let (start, _) = LogSource::open(folder.path(), &[], Arc::default()).unwrap().range().unwrap();
+    assert_eq!(start, SECOND);
+    // In the pages, where nothing else would notice.
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 4] ^= 1;
+    std::fs::write(first, damaged).unwrap();
+    let source = LogSource::open(folder.path(), &[], Arc::default()).unwrap();
+    let (start, _) = source.range().unwrap();
+    assert!(start > 50 * SECOND, "{start}");
+    check(&source, start / SECOND..251);
+}
+
+#[test]
 fn several_inputs_get_names() {
     let folder = tempfile::tempdir().unwrap();
     let made = |name: &str| {
