@@ -46,6 +46,11 @@ impl<T> Shared<T> {
         Self { all: self.all.clone(), range: start + range.start..start + range.end }
     }
 
+    /// Whether others use the array as well.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.all) > 1
+    }
+
     /// Whether these are the same elements of the same array.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.all, &other.all) && self.range == other.range

@@ -84,7 +84,7 @@ impl Axis {
     }
 
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.times.len() * 8 + self.rows.as_ref().map_or(0, |rows| rows.len() * 4)
+        size_of::<Self>() + self.times.len() * 8 + self.rows.as_ref().map_or(0, |rows| rows.capacity() * 4)
     }
 
     /// The row of a time; None if there is none then.
@@ -168,14 +168,20 @@ impl Chunk {
         }
     }
 
-    /// About how much memory it takes. Times count as if it had its own.
+    /// How much memory it takes. Times that others have as well are theirs: while
+    /// there is an [`Axis`] with the same ones, it counts them.
     pub fn bytes(&self) -> usize {
-        match self {
-            Self::Floats { values, .. } => size_of::<Self>() + values.len() * 16,
+        let times = if self.times().is_shared() { 0 } else { self.times().len() * 8 };
+        let rest = match self {
+            Self::Floats { values, .. } => values.len() * 8,
             Self::Histograms(h) => {
-                size_of::<Self>() + h.times.len() * 12 + h.buckets.capacity() * 4 + h.counts.capacity() * 8
+                size_of::<Histograms>()
+                    + h.ends.capacity() * size_of::<(u32, bool)>()
+                    + h.buckets.capacity() * 4
+                    + h.counts.capacity() * 8
             }
-        }
+        };
+        size_of::<Self>() + times + rest
     }
 }
 
