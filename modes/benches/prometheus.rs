@@ -24,6 +24,8 @@ use rezolus_store::api;
 use rezolus_store::cache::Cache;
 use rezolus_store::recording::Recording;
 
+/// Ticks of a segment, as the log has them at this interval.
+const SEGMENT: u64 = 300;
 const IDS: usize = 100;
 const STATES: [&str; 4] = ["user", "system", "wait", "idle"];
 const GROUPS: usize = 4;
@@ -130,7 +132,7 @@ fn record(path: &Path, ticks: u64) {
     let mut segments = Vec::new();
     for tick in 0..ticks {
         columns.append(time_ms(tick) * 1_000_000, &[Some(Arc::new(snapshot(&schema, tick)))]);
-        if tick % 600 == 599 || tick + 1 == ticks {
+        if tick % SEGMENT == SEGMENT - 1 || tick + 1 == ticks {
             let mut segment = Vec::new();
             columns.write(&mut segment, &[]).expect("a segment");
             segments.push(bytes::Bytes::from(segment));

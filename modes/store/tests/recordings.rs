@@ -317,6 +317,44 @@ proptest! {
         prop_assert_eq!(found, within.collect::<Vec<_>>());
     }
 
+    /// Pages that are decoded by themselves give what the whole column does.
+    #[test]
+    fn a_few_pages_are_as_good_as_all(
+        cells in prop::collection::vec(
+            (prop::option::weighted(0.95, any::<u64>().prop_flat_map(|most| 0..=most)),
+             any::<i64>().prop_flat_map(|most| most.min(0)..=most.max(0)), prop::collection::vec(0..3u64, 6)),
+            1..300,
+        ),
+        (page_rows, codec, delta, whole) in (1..90usize, 0..2usize, any::<bool>(), any::<bool>()),
+        spans in prop::collection::vec((0..300i64, 0..100i64), 1..5),
+    ) {
+        let rows = cells.len() as i64;
+        let counts = |row: &(Option<u64>, i64, Vec<u64>)| row.0.or(whole.then_some(7));
+        let mut file = File::at(&(0..rows).collect::<Vec<_>>())
+            .with(Column::counter("c").cells(cells.iter().map(counts)))
+            .with(Column::gauge("g").cells(cells.iter().map(|row| Some(row.1))))
+            .with(Column::histogram("h", 1, 3).lists(cells.iter().map(|row| Some(row.2.clone()))));
+        (file.page_rows, file.codec, file.delta) = (page_rows, made::CODECS[codec], delta);
+        let recording = open(&file);
+        for (from, length) in spans {
+            let (start, end) = (START + from * SECOND, START + (from + length) * SECOND);
+            let find = |name: &str| -> Vec<(f64, f64)> {
+                let found = recording.select(&named(name), start, end).unwrap();
+                found.iter().flat_map(floats).filter_map(|(time, value)| Some((time, value?))).collect()
+            };
+            let within = || cells.iter().zip(0..).filter(|(_, at)| (from..=from + length).contains(at));
+            let c = within().filter_map(|(row, at)| Some((at as f64, counts(row)? as f64)));
+            prop_assert_eq!(find("c"), c.collect::<Vec<_>>());
+            let g = within().map(|(row, at)| (at as f64, row.1 as f64));
+            prop_assert_eq!(find("g"), g.collect::<Vec<_>>());
+            let h = within().map(|(row, at)| (at as f64, row.2.iter().sum::<u64>() as f64));
+            prop_assert_eq!(find("h"), h.collect::<Vec<_>>());
+            for series in recording.select(&named("h"), start, end).unwrap() {
+                check_buckets(&series, &cells.iter().map(|row| Some(row.2.clone())).collect::<Vec<_>>())?;
+            }
+        }
+    }
+
     #[test]
     fn damage_is_an_error_or_nothing(
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8u32), 1..6),
@@ -326,6 +364,7 @@ proptest! {
             .with(Column::counter("c").cells((0..40).map(|v| (v % 3 != 0).then_some(v))))
             .with(Column::histogram("h", 3, 64).lists((0..40).map(|v| Some(vec![v; 496]))));
         (file.group_rows, file.codec) = (25, made::CODECS[codec]);
+        (file.page_rows, file.delta) = (10, codec != 3);
         let mut bytes = file.write();
         for (place, bit) in flips {
             let place = place.index(bytes.len());

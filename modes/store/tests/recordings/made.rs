@@ -7,9 +7,10 @@ use arrow_array::builder::{LargeListBuilder, ListBuilder, UInt64Builder};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 pub const SECOND: i64 = 1_000_000_000;
 pub const START: i64 = 1_795_341_600 * SECOND;
@@ -143,6 +144,10 @@ pub struct File {
     pub group_rows: usize,
     pub codec: Compression,
     pub dictionary: bool,
+    /// Rows of a page.
+    pub page_rows: usize,
+    /// Numbers as differences, as our own recordings have them.
+    pub delta: bool,
 }
 
 impl File {
@@ -156,6 +161,8 @@ impl File {
             group_rows: 1000,
             codec: Compression::UNCOMPRESSED,
             dictionary: false,
+            page_rows: 20_000,
+            delta: false,
         }
     }
 
@@ -187,12 +194,18 @@ impl File {
             arrays.push(array.clone());
         }
         let pairs = self.metadata.iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())).collect();
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(self.codec)
+            .set_data_page_row_count_limit(self.page_rows)
+            .set_write_batch_size(self.page_rows)
             .set_dictionary_enabled(self.dictionary)
             .set_max_row_group_row_count(Some(self.group_rows))
-            .set_key_value_metadata(Some(pairs))
-            .build();
+            .set_key_value_metadata(Some(pairs));
+        for column in self.columns.iter().filter(|column| self.delta && !column.data.is_nested()) {
+            let path = ColumnPath::from(column.name.as_str());
+            properties = properties.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+        let properties = properties.build();
         let schema = Arc::new(Schema::new(fields));
         let batch = RecordBatch::try_new(schema.clone(), arrays).unwrap();
         let mut bytes = Vec::new();
