@@ -185,6 +185,7 @@ pub fn run_exporter(path: &Path) -> Result<ExitCode> {
 /// When an input cannot be opened, or the address cannot be listened on.
 pub fn run_serve(options: &Serve) -> Result<ExitCode> {
     let source = query::open_all(&options.inputs, &query::Options::default()).map_err(Error::msg)?;
+    query::look_at_the_end(&source);
     block_on(async {
         let listener = TcpListener::bind(options.listen)
             .await

@@ -183,15 +183,18 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// An error, and where in the query it is, if that is known.
+/// An error, and what in the query it is about, if that is known.
 fn explain(expr: &str, error: &Error) -> String {
     let message = error.message.strip_prefix("invalid parameter \"query\": ").unwrap_or(&error.message);
-    let before = error.position.and_then(|position| expr.get(..position));
-    let Some(before) = before else { return format!("{message}\n  in: {}", expr.trim()) };
+    let range = error.range.clone();
+    let marked = range.and_then(|range| Some((expr.get(..range.start)?, expr.get(range)?)));
+    let Some((before, marked)) = marked else { return format!("{message}\n  in: {}", expr.trim()) };
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = expr[start..].lines().next().unwrap_or_default();
     let column = before[start..].chars().count();
-    format!("{message}\n  {line}\n  {}^", " ".repeat(column))
+    // What goes on in the next line is marked to the end of this one.
+    let length = marked.lines().next().map_or(0, |marked| marked.chars().count()).max(1);
+    format!("{message}\n  {line}\n  {}{}", " ".repeat(column), "^".repeat(length))
 }
 
 #[cfg(test)]
@@ -230,8 +233,10 @@ mod tests {
 
     #[test]
     fn an_error_shows_where_it_is() {
-        let error = Error { position: Some(11), ..Error::bad_data("invalid parameter \"query\": no") };
-        assert_eq!(explain("sum(\n  rate(x)\n)", &error), "no\n    rate(x)\n        ^");
+        let error = Error { range: Some(7..11), ..Error::bad_data("invalid parameter \"query\": no") };
+        assert_eq!(explain("sum(\n  rate(x)\n)", &error), "no\n    rate(x)\n    ^^^^");
+        let error = Error { range: Some(4..4), ..Error::bad_data("no") };
+        assert_eq!(explain("sum(", &error), "no\n  sum(\n      ^");
         let error = Error::bad_data("no");
         assert_eq!(explain("sum(", &error), "no\n  in: sum(");
     }

@@ -19,10 +19,9 @@ use rezolus_modes::exporter::protobuf;
 use rezolus_modes::exporter::write_request as wire;
 use rezolus_modes::log::columns::{Columns, Source};
 use rezolus_modes::log::stitch;
+use rezolus_modes::query;
 use rezolus_modes::snapshot::{Group, GroupSchema, LINE, Line, MetricDesc, Numbers, Shape, Snapshot};
 use rezolus_store::api;
-use rezolus_store::cache::Cache;
-use rezolus_store::recording::Recording;
 
 /// Ticks of a segment, as the log has them at this interval.
 const SEGMENT: u64 = 300;
@@ -251,10 +250,12 @@ fn write(url: &str, ticks: u64) {
     }
 }
 
-/// Serves the recording as `rezolus view` does.
+/// Serves the recording as `rezolus serve` does.
 fn serve(path: &Path) -> String {
-    let recording = Recording::open(path, &[], Arc::new(Cache::new(128 << 20))).expect("a recording");
-    let router = api::router(Arc::new(recording), api::Options::default());
+    let source =
+        query::open(path.to_str().expect("a path"), &query::Options::default()).expect("a recording");
+    query::look_at_the_end(&source);
+    let router = api::router(source, api::Options::default());
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     listener.set_nonblocking(true).expect("a socket");

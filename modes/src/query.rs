@@ -91,6 +91,21 @@ pub fn open_all(inputs: &[String], options: &Options) -> Result<Arc<dyn Source>,
     Ok(Arc::new(Set::new(sources)))
 }
 
+/// Has a thread decode the newest page of every series, so that they are at hand when the
+/// first question comes: for what serves many, not for who asks once. Errors are left to
+/// who asks.
+pub fn look_at_the_end(source: &Arc<dyn Source>) {
+    let source = source.clone();
+    let look = move || {
+        if let Some((_, end)) = source.range() {
+            let _ = source.select(&[], end, end);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("ahead".into()).spawn(look) {
+        tracing::debug!("nothing is decoded ahead: {error}");
+    }
+}
+
 fn open_as(name: Option<&str>, input: &str, options: &Options) -> Result<Arc<dyn Source>, String> {
     let extra: Vec<(String, String)> = name.map(|name| (LABEL.into(), name.into())).into_iter().collect();
     let path = Path::new(input);

@@ -398,24 +398,37 @@ fn delta(page: &[u8], count: usize, out: &mut Vec<i64>) -> Option<()> {
 
 /// A miniblock of numbers of `width` bits.
 fn unpack(packed: &[u8; PACKED], width: u8) -> Option<[u64; MINIBLOCK]> {
-    let width = usize::from(width);
     let mut out = [0; MINIBLOCK];
-    let mask = u64::MAX >> 64usize.checked_sub(width)?.min(63);
-    // Numbers of up to 57 bits lie within eight bytes, wherever they begin. That the
-    // index stays below 512 is said in a way that needs no check in the loop.
-    if (1..=57).contains(&width) {
-        for (number, out) in out.iter_mut().enumerate() {
-            let at = number * width;
-            let start = at / 8 % 512;
-            let word = packed[start..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-            *out = word >> (at % 8) & mask;
+    // As many at a time as lie within eight bytes, wherever the first one begins.
+    match width {
+        0 => {}
+        1..=8 => several::<8>(packed, width, &mut out),
+        9..=14 => several::<4>(packed, width, &mut out),
+        15..=28 => several::<2>(packed, width, &mut out),
+        29..=57 => several::<1>(packed, width, &mut out),
+        58..=64 => {
+            for (number, out) in out.iter_mut().enumerate() {
+                let at = number * usize::from(width);
+                let word = packed[at / 8 % 512..].first_chunk().map_or(0, |word| u128::from_le_bytes(*word));
+                *out = (word >> (at % 8)) as u64 & u64::MAX >> (64 - width);
+            }
         }
-    } else if width > 57 {
-        for (number, out) in out.iter_mut().enumerate() {
-            let at = number * width;
-            let word = packed[at / 8 % 512..].first_chunk().map_or(0, |word| u128::from_le_bytes(*word));
-            *out = (word >> (at % 8)) as u64 & mask;
-        }
+        _ => return None,
     }
     Some(out)
+}
+
+/// Unpacks numbers, N at a time.
+fn several<const N: usize>(packed: &[u8; PACKED], width: u8, out: &mut [u64; MINIBLOCK]) {
+    let mask = u64::MAX >> (64 - width);
+    for (number, out) in out.chunks_exact_mut(N).enumerate() {
+        let at = number * N * usize::from(width);
+        // That the index stays below 512 is said in a way that needs no check.
+        let word = packed[at / 8 % 512..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        let mut word = word >> (at % 8);
+        for out in out {
+            *out = word & mask;
+            word >>= width;
+        }
+    }
 }
