@@ -128,33 +128,41 @@ impl Cursor<'_> {
     /// Applies the changes of a row; true if something fell.
     fn change(&mut self, histograms: &Histograms) -> bool {
         let mut fell = false;
-        let (buckets, counts) = histograms.changes(self.next);
-        for (&bucket, &count) in buckets.iter().zip(counts) {
-            let Some(known) = self.counts.get_mut(bucket as usize) else { continue };
-            if *known == 0
-                && let Err(place) = self.used.binary_search(&bucket)
-            {
-                self.used.insert(place, bucket);
-            }
-            fell |= count < *known;
-            self.total = self.total.wrapping_add(count).wrapping_sub(*known);
-            *known = count;
+        for (bucket, difference) in histograms.changes(self.next) {
+            let Some(known) = self.counts.get(bucket as usize) else { continue };
+            fell |= self.set(bucket, known.wrapping_add_signed(difference));
         }
         fell
     }
 
     /// The first row of a row group says all that is not zero.
     fn start_over(&mut self, histograms: &Histograms) -> bool {
-        let (buckets, _) = histograms.changes(0);
+        let first: Vec<(u32, i64)> = histograms.changes(0).collect();
         let mut fell = false;
         for &bucket in &self.used {
-            if buckets.binary_search(&bucket).is_err() {
+            if first.binary_search_by_key(&bucket, |(bucket, _)| *bucket).is_err() {
                 let count = std::mem::take(&mut self.counts[bucket as usize]);
                 self.total = self.total.wrapping_sub(count);
                 fell |= count > 0;
             }
         }
-        self.change(histograms) || fell
+        for (bucket, count) in first {
+            fell |= self.set(bucket, count as u64);
+        }
+        fell
+    }
+
+    /// Sets a bucket; true if it fell.
+    fn set(&mut self, bucket: u32, count: u64) -> bool {
+        let Some(known) = self.counts.get_mut(bucket as usize) else { return false };
+        let before = std::mem::replace(known, count);
+        if before == 0
+            && let Err(place) = self.used.binary_search(&bucket)
+        {
+            self.used.insert(place, bucket);
+        }
+        self.total = self.total.wrapping_add(count).wrapping_sub(before);
+        count < before
     }
 
     /// The histogram here.

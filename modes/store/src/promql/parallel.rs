@@ -23,17 +23,17 @@ pub fn map<T: Send, R: Send>(items: Vec<T>, cost: usize, f: impl Fn(T) -> R + Sy
     if threads < 2 {
         return items.into_iter().map(f).collect();
     }
-    let share = items.len().div_ceil(threads);
-    let mut rest = items.into_iter();
-    let parts: Vec<Vec<T>> = (0..threads).map(|_| rest.by_ref().take(share).collect()).collect();
+    let share = items.len() / threads;
+    let mut first = items;
+    // From the end on: what stays where it is need not be moved.
+    let shares: Vec<Vec<T>> = (1..threads).map(|_| first.split_off(first.len() - share)).collect();
     thread::scope(|scope| {
-        let mut parts = parts.into_iter();
-        let first = parts.next().unwrap_or_default();
         let f = &f;
-        let others: Vec<_> =
-            parts.map(|part| scope.spawn(move || part.into_iter().map(f).collect::<Vec<R>>())).collect();
-        let mut all: Vec<R> = first.into_iter().map(f).collect();
-        for other in others {
+        let run = |share: Vec<T>| move || share.into_iter().map(f).collect::<Vec<R>>();
+        let others: Vec<_> = shares.into_iter().map(|share| scope.spawn(run(share))).collect();
+        let mut all = Vec::with_capacity(first.len() + share * others.len());
+        all.extend(first.into_iter().map(f));
+        for other in others.into_iter().rev() {
             match other.join() {
                 Ok(part) => all.extend(part),
                 Err(panic) => std::panic::resume_unwind(panic),

@@ -175,10 +175,7 @@ impl Chunk {
         let rest = match self {
             Self::Floats { values, .. } => values.len() * 8,
             Self::Histograms(h) => {
-                size_of::<Histograms>()
-                    + h.ends.capacity() * size_of::<(u32, bool)>()
-                    + h.buckets.capacity() * 4
-                    + h.counts.capacity() * 8
+                size_of::<Histograms>() + h.ends.capacity() * size_of::<u64>() + h.changes.capacity()
             }
         };
         size_of::<Self>() + times + rest
@@ -191,10 +188,13 @@ pub struct Histograms {
     times: Shared<i64>,
     /// Upper bounds of all buckets but the last.
     bounds: Arc<[f64]>,
-    /// By time: where its changes end, and whether it is a mark that the series ended.
-    ends: Vec<(u32, bool)>,
-    buckets: Vec<u32>,
-    counts: Vec<u64>,
+    /// By time: where its changes end, times two; odd is a mark that the series ended.
+    ends: Vec<u64>,
+    /// Each is two numbers of as few bytes as it takes (LEB128): how many buckets after the
+    /// one before, and by how much its count differs, twice that or one less than twice its
+    /// opposite. That is three or four bytes mostly, of which a day of one series has two
+    /// million.
+    changes: Vec<u8>,
 }
 
 impl Histograms {
@@ -209,15 +209,15 @@ impl Histograms {
 
     /// Whether there is a mark that the series ended.
     pub fn has_stale(&self, range: Range<usize>) -> bool {
-        self.ends[range].iter().any(|(_, stale)| *stale)
+        self.ends[range].iter().any(|end| end % 2 == 1)
     }
 
-    /// The buckets that differ from the row before, in their order, and their
-    /// counts; of the first row those that are not zero.
-    pub fn changes(&self, row: usize) -> (&[u32], &[u64]) {
-        let start = row.checked_sub(1).map_or(0, |before| self.ends[before].0 as usize);
-        let range = start..self.ends[row].0 as usize;
-        (&self.buckets[range.clone()], &self.counts[range])
+    /// The buckets that differ from the row before, in their order, and by how much (modulo
+    /// 2^64); of the first row those that are not zero.
+    pub fn changes(&self, row: usize) -> Changes<'_> {
+        let end = |row: usize| (self.ends[row] / 2) as usize;
+        let start = row.checked_sub(1).map_or(0, end);
+        Changes { rest: &self.changes[start..end(row)], bucket: 0 }
     }
 
     /// Appends those at a range of times.
@@ -232,19 +232,16 @@ impl Histograms {
         mut take: impl FnMut(usize) -> bool,
     ) -> Result<(), TooMany> {
         let mut state: Vec<(u32, u64)> = Vec::new();
-        let mut start = 0;
         let mut last: Option<Arc<FloatHistogram>> = None;
-        for (at, &(end, stale)) in self.ends.iter().enumerate().take(range.end) {
-            let changes = start..end as usize;
-            start = end as usize;
-            if !changes.is_empty() {
+        for (at, end) in self.ends.iter().enumerate().take(range.end) {
+            for (bucket, difference) in self.changes(at) {
                 last = None;
-                self.change(&mut state, changes);
+                change(&mut state, bucket, difference);
             }
             if at < range.start {
                 continue;
             }
-            if stale {
+            if end % 2 == 1 {
                 out.push(Sample::Float(STALE));
                 continue;
             }
@@ -263,18 +260,59 @@ impl Histograms {
         }
         Ok(())
     }
+}
 
-    /// Applies changes to buckets that are not zero, both in their order.
-    fn change(&self, state: &mut Vec<(u32, u64)>, changes: Range<usize>) {
-        let changes = self.buckets[changes.clone()].iter().zip(&self.counts[changes]);
-        for (&bucket, &count) in changes {
-            match state.binary_search_by_key(&bucket, |(known, _)| *known) {
-                Ok(at) if count == 0 => drop(state.remove(at)),
-                Ok(at) => state[at].1 = count,
-                Err(at) => state.insert(at, (bucket, count)),
+/// Applies a change to the buckets that are not zero, which are in their order.
+fn change(state: &mut Vec<(u32, u64)>, bucket: u32, difference: i64) {
+    match state.binary_search_by_key(&bucket, |(known, _)| *known) {
+        Ok(at) => {
+            state[at].1 = state[at].1.wrapping_add_signed(difference);
+            if state[at].1 == 0 {
+                state.remove(at);
             }
         }
+        Err(at) => state.insert(at, (bucket, difference as u64)),
     }
+}
+
+/// Which buckets change, and by how much.
+pub struct Changes<'a> {
+    rest: &'a [u8],
+    /// The last one.
+    bucket: u32,
+}
+
+impl Changes<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let (&byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+            shift += 7;
+        }
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = (u32, i64);
+
+    fn next(&mut self) -> Option<(u32, i64)> {
+        self.bucket += self.number()? as u32;
+        let difference = self.number()?;
+        Some((self.bucket, (difference >> 1) as i64 ^ -((difference & 1) as i64)))
+    }
+}
+
+fn append_number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }
 
 /// More samples than a query may have.
@@ -287,6 +325,8 @@ pub struct Builder<'a> {
     at: usize,
     alive: bool,
     dense: Vec<u64>,
+    /// The last one of this row that differs from the row before.
+    bucket: usize,
     times: Vec<i64>,
     built: Histograms,
 }
@@ -297,11 +337,18 @@ impl<'a> Builder<'a> {
         let built = Histograms {
             times: Vec::new().into(),
             ends: Vec::with_capacity(axis.len()),
-            buckets: Vec::new(),
-            counts: Vec::new(),
+            changes: Vec::new(),
             bounds,
         };
-        Self { axis, at: 0, alive: false, dense: vec![0; built.bounds.len() + 1], times: Vec::new(), built }
+        Self {
+            axis,
+            at: 0,
+            alive: false,
+            dense: vec![0; built.bounds.len() + 1],
+            bucket: 0,
+            times: Vec::new(),
+            built,
+        }
     }
 
     /// The counts of the next row's buckets, None if it has no histogram. Those
@@ -363,7 +410,8 @@ impl<'a> Builder<'a> {
 
     fn end(&mut self, stale: bool) {
         self.times.push(self.axis.times[self.at]);
-        self.built.ends.push((self.built.buckets.len() as u32, stale));
+        self.built.ends.push(self.built.changes.len() as u64 * 2 + u64::from(stale));
+        self.bucket = 0;
         self.at += 1;
     }
 
@@ -388,9 +436,11 @@ impl<'a> Builder<'a> {
     fn stride(&mut self, start: usize, now: &[u64]) {
         let before = &mut self.dense[start..start + now.len()];
         for (at, (before, &now)) in before.iter_mut().zip(now).enumerate().filter(|(_, (b, n))| **b != **n) {
+            let difference = now.wrapping_sub(*before) as i64;
             *before = now;
-            self.built.buckets.push((start + at) as u32);
-            self.built.counts.push(now);
+            append_number(&mut self.built.changes, (start + at - self.bucket) as u64);
+            append_number(&mut self.built.changes, (difference << 1 ^ difference >> 63) as u64);
+            self.bucket = start + at;
         }
     }
 
@@ -400,8 +450,7 @@ impl<'a> Builder<'a> {
         }
         let all = self.times.len() == self.axis.len();
         self.built.times = if all { self.axis.times.clone() } else { self.times.into() };
-        self.built.buckets.shrink_to_fit();
-        self.built.counts.shrink_to_fit();
+        self.built.changes.shrink_to_fit();
         Chunk::Histograms(Arc::new(self.built))
     }
 }
