@@ -255,6 +255,8 @@ fn serve(path: &Path) -> String {
     let source =
         query::open(path.to_str().expect("a path"), &query::Options::default()).expect("a recording");
     query::look_at_the_end(&source);
+    // As Prometheus is waited for until it is ready.
+    std::thread::sleep(Duration::from_millis(500));
     let router = api::router(source, api::Options::default());
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));

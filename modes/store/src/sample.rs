@@ -35,6 +35,25 @@ pub struct Shared<T> {
     // Not a slice, which a vector would be copied into.
     all: Arc<Vec<T>>,
     range: Range<usize>,
+    /// It is known that none is less than the one before, and none a NaN.
+    rises: bool,
+}
+
+impl Shared<f64> {
+    /// Looks at all of them once, so that nobody has to look at parts of them again: most
+    /// counters do nothing but rise.
+    #[must_use]
+    pub fn looked_at(self) -> Self {
+        let later = self.get(1..).unwrap_or_default();
+        // A NaN is not less, nor more or equal.
+        let rises = self.iter().zip(later).fold(true, |rises, (before, now)| rises & (now >= before));
+        Self { rises: rises && self.first().is_some_and(|first| !first.is_nan()), ..self }
+    }
+
+    /// Whether it is known that none is less than the one before, and none a NaN.
+    pub fn rises(&self) -> bool {
+        self.rises
+    }
 }
 
 impl<T> Shared<T> {
@@ -43,7 +62,8 @@ impl<T> Shared<T> {
     pub fn slice(&self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len());
         let start = self.range.start;
-        Self { all: self.all.clone(), range: start + range.start..start + range.end }
+        let range = start + range.start..start + range.end;
+        Self { all: self.all.clone(), range, rises: self.rises }
     }
 
     /// Whether others use the array as well.
@@ -55,13 +75,19 @@ impl<T> Shared<T> {
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.all, &other.all) && self.range == other.range
     }
+
+    /// Whether these are the elements of another one's part.
+    pub fn same_part(&self, other: &Self, part: &Range<usize>) -> bool {
+        let start = other.range.start;
+        Arc::ptr_eq(&self.all, &other.all) && self.range == (start + part.start..start + part.end)
+    }
 }
 
 impl<T> From<Vec<T>> for Shared<T> {
     fn from(mut all: Vec<T>) -> Self {
         all.shrink_to_fit();
         let range = 0..all.len();
-        Self { all: all.into(), range }
+        Self { all: all.into(), range, rises: false }
     }
 }
 
@@ -170,6 +196,7 @@ impl Samples {
     #[must_use]
     pub fn without_stale(self) -> Self {
         let stale = match &self.values {
+            Values::Floats(floats) if floats.rises() => false,
             Values::Floats(floats) => {
                 // The mark is a NaN. Looking at all of them takes less time than stopping at one.
                 let nan = floats.iter().fold(false, |nan, value| nan | value.is_nan());

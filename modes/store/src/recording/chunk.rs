@@ -127,7 +127,7 @@ impl Chunk {
     /// Rows beyond their end have none.
     pub fn floats(axis: &Axis, values: Vec<f64>, present: Option<&[bool]>) -> Self {
         if axis.rows.is_none() && present.is_none() && values.len() == axis.len() {
-            return Self::Floats { times: axis.times.clone(), values: values.into() };
+            return Self::Floats { times: axis.times.clone(), values: Shared::from(values).looked_at() };
         }
         // By row: where its value is.
         let mut places = None;

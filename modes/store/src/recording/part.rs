@@ -78,7 +78,7 @@ impl Decoded {
 
     /// Whether it has a value at each of its times, and no other.
     pub(super) fn is_full(&self, axis: &Axis) -> bool {
-        self.chunk.times().same(&axis.times.slice(self.at.clone()))
+        self.chunk.times().same_part(&axis.times, &self.at)
     }
 }
 

@@ -53,7 +53,8 @@ impl Kind {
         }
         let points = match &samples.values {
             Values::Floats(values) => {
-                let resets = if self.is_counter() { resets(values) } else { Vec::new() };
+                let may_fall = self.is_counter() && !values.rises();
+                let resets = if may_fall { resets(values) } else { Vec::new() };
                 self.of_floats(samples, steps, &resets)?
             }
             Values::Mixed(mixed) => match histograms(mixed) {
