@@ -43,7 +43,7 @@ fn schema() -> Arc<GroupSchema> {
 }
 
 /// Counters that move at rates of their own, histograms of which three lines do.
-fn snapshot(schema: &Arc<GroupSchema>, at: u64) -> Snapshot {
+fn snapshot(schema: &Arc<GroupSchema>, hash: (u64, u64), at: u64) -> Snapshot {
     let mut numbers = Numbers::default();
     numbers.counters.extend((0..SCALARS as u64).map(|n| Some(at * (n % 97) * 13 + (at * n) % 7)));
     for n in 0..HISTOGRAMS as u64 {
@@ -57,12 +57,7 @@ fn snapshot(schema: &Arc<GroupSchema>, at: u64) -> Snapshot {
         systemtime: UNIX_EPOCH + Duration::from_secs(at),
         duration: Duration::from_micros(70),
         metadata: Vec::new(),
-        groups: vec![Group {
-            name: "bench/main".into(),
-            schema: schema.clone(),
-            hash: schema.hash(),
-            lengths,
-        }],
+        groups: vec![Group { name: "bench/main".into(), schema: schema.clone(), hash, lengths }],
         numbers,
     }
 }
@@ -70,10 +65,11 @@ fn snapshot(schema: &Arc<GroupSchema>, at: u64) -> Snapshot {
 /// Writes a log of so many ticks, and makes a recording of it.
 fn record(folder: &Path, out: &Path, ticks: u64) {
     let schema = schema();
+    let hash = schema.hash();
     let mut columns = Columns::new(&[Source { name: "bench".into(), endpoint: None }]);
     let (mut number, mut bytes, began) = (0, 0, Instant::now());
     for at in 1..=ticks {
-        columns.append(at * 1_000_000_000, &[Some(Arc::new(snapshot(&schema, at)))]);
+        columns.append(at * 1_000_000_000, &[Some(Arc::new(snapshot(&schema, hash, at)))]);
         if at % SEGMENT == 0 || at == ticks {
             let mut segment = Vec::new();
             columns.write(&mut segment, &[]).expect("a segment");

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::recording::{Axis, Decoded};
 
 /// What a cache may hold if not told otherwise, in bytes.
-pub const DEFAULT_BUDGET: usize = 128 << 20;
+pub const DEFAULT_BUDGET: usize = 96 << 20;
 
 /// A row group: that of a part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
