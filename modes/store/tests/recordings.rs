@@ -142,6 +142,32 @@ fn only_what_is_asked_for_is_decoded() {
 }
 
 #[test]
+fn of_a_long_row_group_only_some_pages_are_decoded() {
+    let rows = 0..900u64;
+    let mut file = File::at(&(0..900).collect::<Vec<_>>())
+        .with(Column::counter("c").cells(rows.clone().map(Some)))
+        .with(Column::histogram("h", 3, 64).lists(rows.map(|row| Some(vec![row; 496]))));
+    (file.page_rows, file.delta, file.codec) = (100, true, made::CODECS[1]);
+    for (name, most) in [("c", 100 * 8), ("h", 100 * 496 * 4)] {
+        let recording = open(&file);
+        let bytes = || recording.cache().stats().bytes;
+        let select = |from: i64, to: i64| {
+            recording.select(&named(name), START + from * SECOND, START + to * SECOND).unwrap()[0]
+                .samples
+                .len()
+        };
+        assert_eq!(select(890, 890), 1);
+        // The times of all rows, and what there is besides.
+        let times = 900 * 8 + 500;
+        assert!(bytes() < times + most, "{name}: {} bytes", bytes());
+        // Far from it, all is decoded: once for all.
+        assert_eq!(select(120, 130), 11);
+        let decoded = || recording.cache().stats().decoded;
+        assert_eq!((decoded(), select(500, 510), select(0, 899), decoded()), (3, 11, 900, 3));
+    }
+}
+
+#[test]
 fn too_much_is_refused() {
     let file = File::at(&(0..100).collect::<Vec<_>>()).with(Column::counter("a").cells((0..100).map(Some)));
     let recording = open(&file).limit_samples(99);
