@@ -175,7 +175,7 @@ fn copy(recording: &Recording, pairs: Vec<KeyValue>, file: &File) -> Result<(), 
 }
 
 /// How many bytes there are before the footer.
-pub(super) fn footer_start(file: &File, bytes: u64) -> Result<u64, String> {
+fn footer_start(file: &File, bytes: u64) -> Result<u64, String> {
     let mut length = [0; 4];
     let at = bytes.checked_sub(8).ok_or("is too short")?;
     file.read_exact_at(&mut length, at).map_err(|error| format!("cannot be read: {error}"))?;

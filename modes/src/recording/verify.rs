@@ -4,6 +4,8 @@
 //! wrong; warnings are what some reader does not take; notes are what happened
 //! on the machine.
 
+mod index;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -103,6 +105,7 @@ pub fn verify(recording: &Recording) -> Result<Report, Error> {
     checksum(recording, &mut found)?;
     footer(recording, &mut found);
     metadata(recording, &mut found);
+    index::check(recording, &mut found)?;
     times(recording, &mut found);
     names(recording, &mut found);
     let mut progress = Progress::new(recording.columns().len());
