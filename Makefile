@@ -5,11 +5,12 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 PLUGINS := blockio cpu memory network scheduler syscall tcp
 
-.PHONY: help build demo test check bench fuzz kernels install clean
+.PHONY: help build web demo test check bench fuzz kernels install clean
 
 help:
 	@echo "make demo     build, run the agent for a moment, show what it measured"
 	@echo "make build    release binary and plugins: target/release/rezolus, target/release/plugins/"
+	@echo "make web      the viewer's page, which nothing serves yet: modes/web/dist/; needs node 20"
 	@echo "make test     everything that must pass, against this machine's kernel (as root)"
 	@echo "make check    formatting and lints"
 	@echo "make bench    what measuring costs; writes docs/cost.md"
@@ -22,6 +23,10 @@ build:
 	cargo build --release --workspace
 	@mkdir -p target/release/plugins
 	@for p in $(PLUGINS); do install -m 644 target/release/lib$$p.so target/release/plugins/$$p.so || exit 1; done
+
+# Built and tested.
+web:
+	cd modes/web && npm ci --no-audit --no-fund && npm run build && npm test
 
 demo: build
 	@.ci/demo

@@ -1,0 +1,77 @@
+import { useEffect, useState } from 'preact/hooks';
+import { AboutPage } from '../pages/AboutPage';
+import { DashboardPage } from '../pages/DashboardPage';
+import { EmptyPage, open } from '../pages/EmptyPage';
+import { ExplorerPage } from '../pages/ExplorerPage';
+import { MetricsPage } from '../pages/MetricsPage';
+import * as view from '../state/view';
+import { Sidebar } from './Sidebar';
+import { Toolbar } from './Toolbar';
+
+/** Files may be dropped anywhere: what they hold replaces what is open, with shift it becomes B. */
+function useDrop() {
+  const [over, setOver] = useState(false);
+  useEffect(() => {
+    const dragging = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      setOver(true);
+    };
+    const left = (event: DragEvent) => event.relatedTarget === null && setOver(false);
+    const dropped = (event: DragEvent) => {
+      if (!event.dataTransfer?.files.length) return;
+      event.preventDefault();
+      setOver(false);
+      const second = event.shiftKey && view.inputs.value.length > 0;
+      open(event.dataTransfer.files, second).catch((error: Error) => (view.failure.value = error.message));
+    };
+    addEventListener('dragover', dragging);
+    addEventListener('dragleave', left);
+    addEventListener('drop', dropped);
+    return () => {
+      removeEventListener('dragover', dragging);
+      removeEventListener('dragleave', left);
+      removeEventListener('drop', dropped);
+    };
+  }, []);
+  return over;
+}
+
+export function App() {
+  const over = useDrop();
+  const some = view.inputs.value.length > 0;
+  if (!view.server.value && !view.failure.value) return <div class="waiting" aria-busy="true" />;
+  return (
+    <>
+      {some ? (
+        <div class="app">
+          <Sidebar />
+          <div class="side">
+            <Toolbar />
+            {view.failure.value && (
+              <p class="error banner" role="alert">
+                {view.failure.value} <button onClick={() => (view.failure.value = null)}>close</button>
+              </p>
+            )}
+            <main>
+              <Page />
+            </main>
+          </div>
+        </div>
+      ) : (
+        <EmptyPage />
+      )}
+      {over && <div class="dropping">{some ? 'Drop to open; with shift to compare with it' : 'Drop to open'}</div>}
+    </>
+  );
+}
+
+function Page() {
+  const page = view.page.value;
+  if (page === 'explore') return <ExplorerPage />;
+  if (page === 'metrics') return <MetricsPage />;
+  if (page === 'about') return <AboutPage />;
+  const dashboard = view.dashboards.value.find((d) => d.id === page) ?? view.dashboards.value[0];
+  if (!dashboard) return <p class="said">No dashboards here. The metrics are on the page “Metrics”.</p>;
+  return <DashboardPage key={dashboard.id} dashboard={dashboard} />;
+}

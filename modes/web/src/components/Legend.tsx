@@ -1,0 +1,43 @@
+import { useState } from 'preact/hooks';
+import type { Lines } from '../lib/drawn';
+import { seriesColor } from '../lib/palette';
+import * as view from '../state/view';
+
+const MOST = 12;
+
+/** A button for each line: a click shows it alone, with shift or ctrl beside others. */
+export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Set<string> | null }) {
+  const [all, setAll] = useState(false);
+  const seen = new Set<string>();
+  const lines = drawn.lines.filter((l) => !seen.has(l.key) && seen.add(l.key));
+  if (lines.length < 2 && !lines[0]?.label) return null;
+  const choose = (key: string, more: boolean) => {
+    const now = new Set(only ?? []);
+    const alone = only?.size === 1 && only.has(key);
+    if (more) now.has(key) ? now.delete(key) : now.add(key);
+    const next = more ? [...now] : alone ? [] : [key];
+    view.choose(id, next);
+  };
+  const shown = all ? lines : lines.slice(0, MOST);
+  return (
+    <div class="legend">
+      {shown.map((line) => (
+        <button
+          key={line.key}
+          aria-pressed={!only || only.has(line.key)}
+          class={only && !only.has(line.key) ? 'off' : ''}
+          title={`${line.label}: show alone`}
+          onClick={(e) => choose(line.key, e.shiftKey || e.ctrlKey || e.metaKey)}
+        >
+          <i style={{ background: seriesColor(line.color, view.dark.value) }} />
+          {line.label}
+        </button>
+      ))}
+      {lines.length > MOST && (
+        <button class="rest" onClick={() => setAll(!all)}>
+          {all ? 'fewer' : `${lines.length - MOST} more`}
+        </button>
+      )}
+    </div>
+  );
+}

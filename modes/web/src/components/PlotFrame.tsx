@@ -1,0 +1,134 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import type { Drawn } from '../lib/drawn';
+import * as view from '../state/view';
+import { ROOM } from './frame';
+import { HeatPlot } from './heat-plot';
+import { LinePlot } from './line-plot';
+import { Marks } from './Marks';
+import { Tooltip } from './Tooltip';
+
+interface Props {
+  id: string;
+  title: string;
+  drawn: Drawn;
+  heat: boolean;
+  stacked: boolean;
+  log: boolean;
+  unit: string;
+  width: number;
+  height: number;
+  only: Set<string> | null;
+  canvas?: (canvas: HTMLCanvasElement) => void;
+}
+
+/** What is drawn, and everything the pointer does on it: crosshair, tooltip, zooming by dragging. */
+export function PlotFrame(props: Props) {
+  const { id, drawn, heat, stacked, log, unit, width, height, only } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const plot = useRef<LinePlot | HeatPlot | null>(null);
+  const dark = view.dark.value;
+  const onlyKey = only ? [...only].join('\n') : '';
+
+  useEffect(() => {
+    const at = view.range.peek();
+    plot.current =
+      drawn.kind === 'heat' || heat
+        ? new HeatPlot(host.current!, drawn, { width, height, unit, dark }, at)
+        : new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only }, at);
+    props.canvas?.(plot.current.canvas);
+    return () => {
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [drawn, heat, stacked, log, unit, width, height, dark, onlyKey]);
+  useSignalEffect(() => plot.current?.show(view.range.value));
+
+  return (
+    <div class="plot" style={{ height: `${height}px` }}>
+      <div ref={host} />
+      <Pointer id={id} width={width} height={height}>
+        <Marks width={width - ROOM.left - ROOM.right} />
+      </Pointer>
+      <Tooltip id={id} drawn={drawn} heat={heat} unit={unit} only={only} width={width} height={height} />
+    </div>
+  );
+}
+
+interface PointerProps {
+  id: string;
+  width: number;
+  height: number;
+  children: ComponentChildren;
+}
+
+function Pointer({ id, width, height, children }: PointerProps) {
+  const inner = width - ROOM.left - ROOM.right;
+  const area = useRef<HTMLDivElement>(null);
+  const line = useRef<HTMLDivElement>(null);
+  const [drag, setDrag] = useState<{ from: number; to: number; pan: boolean } | null>(null);
+  const timeAt = (event: PointerEvent | MouseEvent) => {
+    const { start, end } = view.range.value;
+    const x = event.clientX - area.current!.getBoundingClientRect().left;
+    return start + (Math.min(Math.max(x, 0), inner) / inner) * (end - start);
+  };
+  const place = (time: number) => {
+    const { start, end } = view.range.value;
+    return ((time - start) / (end - start)) * inner;
+  };
+  // Moves with the pointer of whichever chart it is over, without drawing anything again.
+  useSignalEffect(() => {
+    const at = view.cursor.value;
+    if (!line.current) return;
+    const x = at ? place(at.time) : -1;
+    line.current.style.display = x >= 0 && x <= inner ? '' : 'none';
+    line.current.style.transform = `translateX(${x}px)`;
+  });
+  const move = (event: PointerEvent) => {
+    const time = timeAt(event);
+    if (drag?.pan) {
+      const { start, end } = view.range.value;
+      view.show(start + drag.from - time, end + drag.from - time);
+    } else if (drag) setDrag({ ...drag, to: time });
+    if (!drag?.pan) view.cursor.value = { time, chart: id };
+  };
+  const up = () => {
+    if (drag && !drag.pan && Math.abs(place(drag.to) - place(drag.from)) > 4)
+      view.zoomTo(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to));
+    setDrag(null);
+  };
+  const down = (event: PointerEvent) => {
+    // A finger scrolls the page; it zooms with the buttons.
+    if (event.button !== 0 || event.pointerType === 'touch') return;
+    area.current!.setPointerCapture(event.pointerId);
+    const time = timeAt(event);
+    setDrag({ from: time, to: time, pan: event.shiftKey });
+  };
+  const box = {
+    left: `${ROOM.left}px`,
+    top: `${ROOM.top}px`,
+    width: `${inner}px`,
+    height: `${height - ROOM.top - ROOM.bottom}px`,
+  };
+  const left = drag && place(Math.min(drag.from, drag.to));
+  return (
+    <div
+      ref={area}
+      class="over"
+      style={box}
+      onPointerMove={move}
+      onPointerDown={down}
+      onPointerUp={up}
+      onPointerCancel={() => setDrag(null)}
+      onPointerLeave={() => !drag && (view.cursor.value = null)}
+      onDblClick={() => view.back()}
+    >
+      {children}
+      {drag && !drag.pan && (
+        <div class="brush" style={{ left: `${left}px`, width: `${Math.abs(place(drag.to) - place(drag.from))}px` }} />
+      )}
+      <div ref={line} class="crosshair" />
+    </div>
+  );
+}

@@ -1,0 +1,136 @@
+import { saveSpan } from '../api/client';
+import { formatDuration, formatTime } from '../lib/time';
+import { toggleLive } from '../state/keys';
+import * as view from '../state/view';
+import { copyLink, download } from './save';
+
+const RATES = [1, 5, 15, 60, 300];
+const WINDOWS = [60, 300, 900, 3600];
+
+/** What is open, the span of time on screen, and how to change it. */
+export function Toolbar() {
+  const { start, end } = view.range.value;
+  const inputs = view.inputs.value;
+  const save = async () => {
+    try {
+      download(`${inputs[0]!.name}-${Math.round(start)}.parquet`, await saveSpan(inputs[0]!.name, start, end));
+    } catch (error) {
+      view.failure.value = (error as Error).message;
+    }
+  };
+  return (
+    <header class="toolbar">
+      <div class="what">
+        <strong>{inputs.map((i) => i.title).join('  /  ')}</strong>
+        <span>
+          {formatTime(start, 1)} <i>–</i> {formatTime(end, 1)} <em>{formatDuration(end - start)}</em>
+        </span>
+      </div>
+      {view.isLive.value && <Live />}
+      {inputs.length > 1 && <Compare />}
+      <label class="field">
+        rates over
+        <select
+          value={view.rateOver.value ?? ''}
+          onChange={(e) => view.choose('interval', e.currentTarget.value ? [e.currentTarget.value] : [])}
+        >
+          <option value="">auto</option>
+          {RATES.map((s) => (
+            <option key={s} value={s}>
+              {formatDuration(s)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <div class="buttons" role="group" aria-label="time">
+        <button aria-label="earlier" title="earlier (←)" onClick={() => view.pan(-0.25)}>
+          ←
+        </button>
+        <button aria-label="later" title="later (→)" onClick={() => view.pan(0.25)}>
+          →
+        </button>
+        <button aria-label="zoom in" title="zoom in (+)" onClick={() => view.zoom(0.5)}>
+          +
+        </button>
+        <button aria-label="zoom out" title="zoom out (−)" onClick={() => view.zoom(2)}>
+          −
+        </button>
+        <button disabled={!view.chosen.value} title="all there is (0)" onClick={() => (view.chosen.value = null)}>
+          all
+        </button>
+      </div>
+      <div class="buttons" role="group" aria-label="share">
+        <button title="copy a link to exactly this" onClick={copyLink}>
+          link
+        </button>
+        <button title="save what is on screen as a recording" onClick={save}>
+          save
+        </button>
+        <button
+          aria-label={`theme: ${view.theme.value}`}
+          title="light or dark"
+          onClick={() => (view.theme.value = view.dark.value ? 'light' : 'dark')}
+        >
+          {view.dark.value ? '☀' : '☾'}
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function Live() {
+  const lost = !view.connected.value || view.inputs.value.find((i) => i.error)?.error;
+  return (
+    <div class="buttons" role="group" aria-label="live">
+      <button
+        class={view.live.value ? 'on' : ''}
+        aria-pressed={view.live.value}
+        title="follow or pause (space)"
+        onClick={toggleLive}
+      >
+        {lost ? '◌ reconnecting' : view.live.value ? '● live' : '▶ follow'}
+      </button>
+      <select
+        aria-label="window"
+        value={view.window_.value}
+        onChange={(e) => (view.window_.value = Number(e.currentTarget.value))}
+      >
+        {[...new Set([...WINDOWS, view.window_.value])].map((s) => (
+          <option key={s} value={s}>
+            {formatDuration(s)}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+function Compare() {
+  const { mode, offset } = view.compare.value;
+  const [a, b] = view.inputs.value;
+  const set = (change: Partial<typeof view.compare.value>) => (view.compare.value = { ...view.compare.value, ...change });
+  const aligned = b!.start - a!.start;
+  return (
+    <div class="fields">
+      <label class="field">
+        A and B
+        <select value={mode} onChange={(e) => set({ mode: e.currentTarget.value })}>
+          <option value="overlay">overlaid</option>
+          <option value="side">side by side</option>
+          <option value="difference">difference</option>
+          <option value="ratio">ratio</option>
+        </select>
+      </label>
+      <label class="field">
+        B moved by
+        <input
+          type="number"
+          step={a!.interval}
+          value={+(offset - aligned).toFixed(3)}
+          onChange={(e) => set({ offset: aligned + Number(e.currentTarget.value) })}
+        />
+        s
+      </label>
+    </div>
+  );
+}

@@ -1,0 +1,106 @@
+import { lotAt, quantiles, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { seriesColor } from '../lib/palette';
+import { formatTime } from '../lib/time';
+import { formatValue } from '../lib/units';
+import * as view from '../state/view';
+import { ROOM } from './frame';
+
+interface Props {
+  id: string;
+  drawn: Drawn;
+  heat: boolean;
+  unit: string;
+  only: Set<string> | null;
+  width: number;
+  height: number;
+}
+
+interface Row {
+  label: string;
+  value: string;
+  color?: string;
+  more?: string;
+}
+
+const MOST = 14;
+
+/** All values at the crosshair, greatest first, beside it. */
+export function Tooltip({ id, drawn, heat, unit, only, width, height }: Props) {
+  const at = view.cursor.value;
+  if (!at || at.chart !== id) return null;
+  const { start, end } = view.range.value;
+  const lot = lotAt(drawn, at.time);
+  if (lot < 0 || lot >= drawn.count) return null;
+  const rows = drawn.kind === 'heat' ? spread(drawn, lot, unit) : values(drawn, lot, unit, heat, only);
+  const x = ROOM.left + ((at.time - start) / (end - start)) * (width - ROOM.left - ROOM.right);
+  const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
+  const hidden = rows.length - MOST;
+  return (
+    <div class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
+      <div class="when">{formatTime(drawn.start + lot * drawn.step, Math.min(drawn.step, 1))}</div>
+      <table>
+        <tbody>
+          {rows.slice(0, MOST).map((row) => (
+            <tr key={row.label}>
+              <td class="swatch">{row.color && <i style={{ background: row.color }} />}</td>
+              <td class="name">{row.label}</td>
+              <td class="value">{row.value}</td>
+              <td class="more">{row.more}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {hidden > 0 && <div class="when">and {hidden} more</div>}
+      {rows.length === 0 && <div class="when">no value</div>}
+    </div>
+  );
+}
+
+function values(drawn: Lines, lot: number, unit: string, heat: boolean, only: Set<string> | null): Row[] {
+  const two = drawn.lines.some((l) => l.side);
+  const names = view.inputs.value.map((i) => i.name);
+  return drawn.lines
+    .filter((line) => (!only || only.has(line.key)) && !Number.isNaN(line.mean[lot]!))
+    .sort((a, b) => b.mean[lot]! - a.mean[lot]!)
+    .map((line) => {
+      const low = line.least?.[lot];
+      const high = line.greatest?.[lot];
+      const wide = low !== undefined && high !== undefined && high - low > 0;
+      return {
+        label: two ? `${line.label} · ${names[line.side] ?? ''}` : line.label,
+        value: formatValue(line.mean[lot]!, unit),
+        ...(heat ? {} : { color: seriesColor(line.color, view.dark.value) }),
+        ...(wide ? { more: `${formatValue(low, unit)} – ${formatValue(high, unit)}` } : {}),
+      };
+    });
+}
+
+/** A distribution in a few numbers. */
+function spread(heat: Heat, lot: number, unit: string): Row[] {
+  const { cells, bounds } = heat;
+  const mine = [...cells.lot.keys()].filter((i) => cells.lot[i] === lot && cells.count[i]! > 0);
+  if (!mine.length) return [];
+  const one: Heat = {
+    ...heat,
+    cells: {
+      lot: cells.lot.filter((l) => l === lot),
+      bucket: pick(cells.bucket, cells.lot, lot),
+      count: pick(cells.count, cells.lot, lot),
+    },
+  };
+  const qs = [0.999, 0.99, 0.9, 0.5];
+  const rows = quantiles(one, qs).map((values, k) => ({
+    label: `p${+(qs[k]! * 100).toFixed(1)}`,
+    value: formatValue(values[lot]!, unit),
+  }));
+  const top = Math.max(...mine.map((i) => cells.bucket[i]!));
+  const total = mine.reduce((sum, i) => sum + cells.count[i]!, 0);
+  return [
+    { label: 'at most', value: formatValue(bounds[top + 1]!, unit) },
+    ...rows,
+    { label: 'counted', value: formatValue(total, 'events/s') },
+  ];
+}
+
+const pick = <T extends Uint32Array | Float64Array>(of: T, lots: Uint32Array, lot: number) =>
+  of.filter((_, i) => lots[i] === lot) as T;

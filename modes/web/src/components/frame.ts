@@ -1,0 +1,16 @@
+import { timeTicks } from '../lib/time';
+
+/** Room around what is drawn, in CSS pixels: the same for all charts, so that their time axes are in line. */
+export const ROOM = { left: 64, right: 10, top: 8, bottom: 22 };
+
+/** A colour of the style sheet. */
+export const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export const FONT = '11px system-ui, sans-serif';
+
+/** Ticks of the time axis of a chart, without those whose text would leave it. */
+export function ticksOf({ start, end }: { start: number; end: number }, width: number) {
+  const margin = (22 * (end - start)) / Math.max(1, width - ROOM.left - ROOM.right);
+  const ticks = timeTicks(start, end, Math.max(2, Math.floor(width / 80)));
+  return ticks.filter((t) => t.value >= start && t.value <= end - margin);
+}

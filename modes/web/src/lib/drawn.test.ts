@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import type { SeriesAnswer } from '../api/types';
+import { asked, difference, join, lotAt, onto, quantiles, type Heat } from './drawn';
+
+const grid = { start: 100, step: 1, count: 3, per: 1, interval: 1 };
+
+function answer(values: number[], start = 100): SeriesAnswer {
+  const series = [{ labels: { id: '0' }, mean: Float64Array.from(values) }];
+  return { ...grid, start, kind: 'series', reduced: false, series, warnings: [], infos: [] };
+}
+
+test('B is put onto the time axis of A and has its colours', () => {
+  const drawn = join([
+    { legend: '{{id}}', answer: answer([1, 2, 3]), side: 0, shift: 0 },
+    { legend: '{{id}}', answer: answer([4, 6, NaN], 500), side: 1, shift: -400 },
+  ]);
+  if (drawn?.kind !== 'lines') throw new Error('no lines');
+  expect(drawn.lines.map((l) => [l.label, l.side, l.color])).toEqual([
+    ['0', 0, 0],
+    ['0', 1, 0],
+  ]);
+  expect([...difference(drawn, false).lines[0]!.mean]).toEqual([3, 4, NaN]);
+  expect([...difference(drawn, true).lines[0]!.mean]).toEqual([4, 3, NaN]);
+});
+
+test('series without any value are not drawn', () => {
+  const drawn = join([{ legend: '', answer: answer([NaN, NaN, NaN]), side: 0, shift: 0 }]);
+  expect(drawn?.kind === 'lines' && drawn.lines).toEqual([]);
+});
+
+test('values of another grid: the lot at or before, none outside', () => {
+  const out = onto(Float64Array.of(1, 2), { ...grid, start: 101, step: 2, count: 2 }, { ...grid, count: 5 });
+  expect([...out]).toEqual([NaN, 1, 1, 2, 2]);
+  expect(lotAt(grid, 101.5)).toBe(1);
+});
+
+test('quantiles are within the bucket that holds the rank', () => {
+  const cells = { lot: Uint32Array.of(0, 0), bucket: Uint32Array.of(0, 1), count: Float64Array.of(1, 1) };
+  const heat: Heat = { ...grid, kind: 'heat', bounds: [0, 10, 30], cells, greatest: 1, notes: [] };
+  const [median, high] = quantiles(heat, [0.5, 0.75]);
+  expect(median![0]).toBe(10);
+  expect(high![0]).toBe(20);
+  expect(median![1]).toBeNaN();
+});
+
+test('percentiles ask once for each quantile', () => {
+  const queries = [{ query: 'histogram_quantile($quantile, x)', legend: 'read' }];
+  const all = asked({ title: '', kind: 'percentiles', unit: '', queries });
+  expect(all.map((a) => a.legend)).toEqual(['read p50', 'read p90', 'read p99', 'read p99.9']);
+});

@@ -1,0 +1,157 @@
+// From answers of the server to what a chart draws.
+import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer } from '../api/types';
+import { legendText } from './legend';
+
+export interface Line {
+  key: string;
+  label: string;
+  labels: Labels;
+  mean: Float64Array;
+  least?: Float64Array;
+  greatest?: Float64Array;
+  /** 0 for A, 1 for B. */
+  side: number;
+  color: number;
+}
+
+export interface Lines extends Grid {
+  kind: 'lines';
+  lines: Line[];
+  notes: string[];
+}
+
+export interface Heat extends Grid {
+  kind: 'heat';
+  bounds: number[];
+  cells: HeatAnswer['cells'];
+  greatest: number;
+  notes: string[];
+}
+
+export type Drawn = Lines | Heat;
+
+export interface Part {
+  legend: string;
+  answer: RangeAnswer;
+  side: number;
+  /** Added to times of the answer to bring them onto the axis of A. */
+  shift: number;
+}
+
+/** Joins the answers of a chart's queries. All but the first are put onto the grid of the first. */
+export function join(parts: Part[]): Drawn | null {
+  const first = parts[0];
+  if (!first) return null;
+  const notes = [...new Set(parts.flatMap((p) => [...p.answer.warnings]))];
+  if (first.answer.kind === 'heatmap') {
+    const { bounds, cells, greatest } = first.answer;
+    return { ...gridOf(first), kind: 'heat', bounds, cells, greatest, notes };
+  }
+  const grid = gridOf(first);
+  const lines: Line[] = [];
+  const colors = new Map<string, number>();
+  for (const part of parts) {
+    if (part.answer.kind !== 'series') continue;
+    const own = gridOf(part);
+    for (const series of part.answer.series) {
+      const label = legendText(part.legend, series.labels) || nameOf(series.labels);
+      const key = `${part.legend} ${nameOf(series.labels)}`;
+      if (!colors.has(key)) colors.set(key, colors.size);
+      const put = (values?: Float64Array) => values && onto(values, own, grid);
+      const line: Line = { key, label, labels: series.labels, mean: put(series.mean)!, side: part.side, color: colors.get(key)! };
+      if (series.least && series.greatest) Object.assign(line, { least: put(series.least), greatest: put(series.greatest) });
+      lines.push(line);
+    }
+  }
+  return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), notes };
+}
+
+function gridOf({ answer, shift }: Part): Grid {
+  const { start, step, count, per, interval } = answer;
+  return { start: start + shift, step, count, per, interval };
+}
+
+/** Values of one grid at the lots of another: the nearest at or before, NaN outside. */
+export function onto(values: Float64Array, from: Grid, to: Grid): Float64Array {
+  const same = from.count === to.count && from.step === to.step && Math.abs(from.start - to.start) < from.step / 2;
+  if (same) return values;
+  const out = new Float64Array(to.count).fill(NaN);
+  for (let i = 0; i < to.count; i++) {
+    const at = Math.floor((to.start + i * to.step - from.start) / from.step + 1e-6);
+    if (at >= 0 && at < values.length) out[i] = values[at]!;
+  }
+  return out;
+}
+
+/** `name{a="b"}` without the labels that every series of an agent has. */
+export function nameOf(labels: Labels): string {
+  const rest = Object.entries(labels).filter(([k]) => k !== '__name__' && k !== 'source' && k !== 'sampler');
+  const inner = rest.map(([k, v]) => `${k}="${v}"`).join(', ');
+  const name = labels.__name__ ?? '';
+  return inner ? `${name}{${inner}}` : name || 'value';
+}
+
+/** B minus A, or B over A, of lines that are on both sides. */
+export function difference(drawn: Lines, ratio: boolean): Lines {
+  const a = new Map(drawn.lines.filter((l) => l.side === 0).map((l) => [l.key, l]));
+  const lines = drawn.lines.flatMap((b): Line[] => {
+    const other = a.get(b.key);
+    if (b.side !== 1 || !other) return [];
+    const mean = b.mean.map((v, i) => (ratio ? v / other.mean[i]! : v - other.mean[i]!));
+    const { key, label, labels, color } = b;
+    return [{ key, label, labels, color, side: 0, mean: mean.map((v) => (Number.isFinite(v) ? v : NaN)) }];
+  });
+  return { ...drawn, lines };
+}
+
+/** Index of the lot that holds a time; may lie outside. */
+export const lotAt = (grid: Grid, time: number) => Math.floor((time - grid.start) / grid.step + 1e-9);
+
+/** When each lot begins, in seconds. */
+export const timesOf = (grid: Grid) => Array.from({ length: grid.count }, (_, i) => grid.start + i * grid.step);
+
+/** Quantiles of each lot of a heatmap, by linear interpolation within a bucket: a list for each q. */
+export function quantiles(heat: Heat, qs: number[]): Float64Array[] {
+  const { lot, bucket, count } = heat.cells;
+  const per = new Map<number, [number, number][]>();
+  for (let i = 0; i < lot.length; i++) {
+    const list = per.get(lot[i]!) ?? [];
+    list.push([bucket[i]!, count[i]!]);
+    per.set(lot[i]!, list);
+  }
+  const out = qs.map(() => new Float64Array(heat.count).fill(NaN));
+  for (const [at, list] of per) {
+    list.sort((x, y) => x[0] - y[0]);
+    const total = list.reduce((sum, [, n]) => sum + n, 0);
+    qs.forEach((q, k) => (out[k]![at] = quantile(list, total * q, heat.bounds)));
+  }
+  return out;
+}
+
+function quantile(list: [number, number][], rank: number, bounds: number[]): number {
+  let before = 0;
+  for (const [b, n] of list) {
+    if (before + n >= rank) {
+      const low = bounds[b]!;
+      return low + ((bounds[b + 1]! - low) * (rank - before)) / n;
+    }
+    before += n;
+  }
+  return NaN;
+}
+
+/** The queries a chart asks, with the quantile that each stands for. */
+export function asked(chart: Chart): { query: string; legend: string; quantile?: string }[] {
+  const queries = chart.queries.map((q) => ({ ...q, legend: q.legend ?? '' }));
+  if (chart.kind !== 'percentiles') return queries;
+  return queries.flatMap(({ query, legend }) =>
+    ['0.5', '0.9', '0.99', '0.999'].map((quantile) => {
+      const name = `p${String(+(+quantile * 100).toFixed(3))}`;
+      return {
+        query,
+        quantile,
+        legend: legend.includes('$quantile') ? legend.replaceAll('$quantile', name) : `${legend} ${name}`.trim(),
+      };
+    }),
+  );
+}

@@ -1,0 +1,13 @@
+import { render } from 'preact';
+import 'uplot/dist/uPlot.min.css';
+import './style.css';
+import { App } from './components/App';
+import { bindKeys } from './state/keys';
+import { follow, load } from './state/load';
+import { bindAddress } from './state/view';
+
+bindAddress();
+bindKeys();
+render(<App />, document.getElementById('root')!);
+await load();
+follow();

@@ -1,0 +1,31 @@
+import { useEffect } from 'preact/hooks';
+import type { Dashboard } from '../api/types';
+import { CgroupPicker } from '../components/CgroupPicker';
+import { ChartCard } from '../components/ChartCard';
+import { loadMetrics } from '../state/load';
+
+/** A page of a plugin: its groups, and their charts in a grid. */
+export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
+  const cgroups = dashboard.groups.some((g) => g.charts.some((c) => c.queries.some((q) => q.query.includes('cgroup_'))));
+  useEffect(() => {
+    if (cgroups) loadMetrics().catch(() => undefined);
+  }, [cgroups]);
+  return (
+    <>
+      <div class="head">
+        <h1>{dashboard.title}</h1>
+        {cgroups && <CgroupPicker />}
+      </div>
+      {dashboard.groups.map((group) => (
+        <section key={group.title} class="group">
+          <h2>{group.title}</h2>
+          <div class="grid">
+            {group.charts.map((chart) => (
+              <ChartCard key={chart.title} id={`${dashboard.id}/${group.title}/${chart.title}`} chart={chart} />
+            ))}
+          </div>
+        </section>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,109 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { ApiError, getRange } from '../api/client';
+import type { Chart, Grid, Input } from '../api/types';
+import { asked, join, type Drawn, type Part } from '../lib/drawn';
+import { fill } from '../lib/promql';
+import { narrow } from '../lib/narrow';
+import * as view from './view';
+
+export interface Loaded {
+  drawn: Drawn | null;
+  error: ApiError | Error | null;
+  loading: boolean;
+}
+
+interface Wanted {
+  chart: Chart;
+  points: number;
+  start: number;
+  end: number;
+  inputs: Input[];
+  offset: number;
+  /** Only these cgroups. */
+  cgroups: string[];
+  over: number | null;
+  format?: 'series' | 'heatmap';
+}
+
+/** Seconds that rates are over: two steps of what is evaluated, and two ticks at least. */
+const span = (wanted: Wanted, step: number) => wanted.over ?? 2 * Math.max(step, ...wanted.inputs.map((i) => i.interval));
+
+async function ask(wanted: Wanted, step: number, signal: AbortSignal): Promise<Part[]> {
+  const both = wanted.inputs.length > 1;
+  const sides = both ? wanted.inputs.slice(0, 2) : [undefined];
+  const interval = `${Math.round(span(wanted, step) * 1000)}ms`;
+  const requests = sides.flatMap((input, side) =>
+    asked(wanted.chart).map(async ({ query, legend, quantile }): Promise<Part> => {
+      const variables: Record<string, string> = quantile ? { interval, quantile } : { interval };
+      const shift = side === 1 ? wanted.offset : 0;
+      const answer = await getRange(
+        {
+          query: narrow(fill(query, variables), wanted.cgroups),
+          start: wanted.start + shift,
+          end: wanted.end + shift,
+          points: wanted.points,
+          ...(wanted.format ? { format: wanted.format } : {}),
+          ...(input ? { input: input.name } : {}),
+        },
+        signal,
+      );
+      return { legend, answer, side, shift: -shift };
+    }),
+  );
+  return Promise.all(requests);
+}
+
+/** What a chart draws. Asks again with wider rates where the server could not evaluate every tick. */
+export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> {
+  const evaluated = (grid: Grid) => grid.step / Math.max(1, grid.per);
+  let parts = await ask(wanted, 0, signal);
+  const step = Math.max(0, ...parts.map((p) => evaluated(p.answer)));
+  const variable = wanted.chart.queries.some((q) => q.query.includes('$interval'));
+  if (variable && wanted.over === null && 2 * step > span(wanted, 0) * 1.01) parts = await ask(wanted, step, signal);
+  return join(parts);
+}
+
+/** Data for a chart while it is `near` the screen; aborted when it leaves, or something else is wanted. */
+export function useChartData(chart: Chart, near: boolean, width: number, format?: 'series' | 'heatmap'): Loaded {
+  const [loaded, setLoaded] = useState<Loaded>({ drawn: null, error: null, loading: true });
+  const have = useRef(false);
+  const { start, end } = view.range.value;
+  // What does not change within an input; its end does while it is live.
+  const inputs = view.inputs.value;
+  const names = inputs.map((i) => `${i.name} ${i.start}`).join('|');
+  const cgroups = (view.selected.value.cgroups ?? []).join('\n');
+  const offset = view.compare.value.offset;
+  const over = view.rateOver.value;
+  const points = Math.max(50, Math.min(2000, Math.floor(width / 50) * 50));
+  useEffect(() => {
+    if (!near || !width || !inputs.length) return;
+    const abort = new AbortController();
+    const wanted: Wanted = {
+      chart,
+      points,
+      start,
+      end,
+      inputs,
+      offset,
+      over,
+      cgroups: cgroups ? cgroups.split('\n') : [],
+      ...(format ? { format } : {}),
+    };
+    const run = async () => {
+      try {
+        const drawn = await loadChart(wanted, abort.signal);
+        have.current = true;
+        setLoaded({ drawn, error: null, loading: false });
+      } catch (error) {
+        if (!abort.signal.aborted) setLoaded({ drawn: null, error: error as Error, loading: false });
+      }
+    };
+    // The first is asked at once; while panning, only where it comes to rest.
+    const timer = setTimeout(run, have.current && !view.live.value ? 60 : 0);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [chart, near, points, start, end, names, offset, over, cgroups, format]);
+  return loaded;
+}

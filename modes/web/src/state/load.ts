@@ -1,0 +1,62 @@
+import { batch } from '@preact/signals';
+import { getAbout, getDashboards, getMetrics, getState, listen } from '../api/client';
+import type { ServerState } from '../api/types';
+import * as view from './view';
+
+/** Asks for everything but charts, again after the inputs changed. */
+export async function load(known?: ServerState) {
+  try {
+    const [state, dashboards] = await Promise.all([known ?? getState(), getDashboards()]);
+    batch(() => {
+      const first = view.server.value === null;
+      view.server.value = state;
+      view.dashboards.value = dashboards;
+      view.failure.value = null;
+      if (!view.page.value) view.page.value = dashboards[0]?.id ?? '';
+      view.metrics.value = null;
+      // A live input is followed unless the address asked for a span.
+      if (first && view.isLive.value && !view.chosen.value) view.live.value = state.inputs[0]?.kind === 'live';
+      if (!first) view.chosen.value = null;
+      align(state);
+    });
+    document.title = state.inputs.length ? `${state.inputs.map((i) => i.title).join(' / ')} · rezolus` : 'rezolus';
+    loadAbouts(state);
+  } catch (error) {
+    view.failure.value = `the server does not answer: ${(error as Error).message}`;
+  }
+}
+
+/** B is moved so that both begin at the same place, unless it was aligned by hand. */
+function align(state: ServerState) {
+  const [a, b] = state.inputs;
+  if (a && b && view.compare.value.offset === 0) view.compare.value = { ...view.compare.value, offset: b.start - a.start };
+}
+
+async function loadAbouts(state: ServerState) {
+  view.abouts.value = await Promise.all(state.inputs.map((_, i) => getAbout(i).catch(() => null)));
+}
+
+/** Metrics are asked for by the pages that show them. */
+export async function loadMetrics() {
+  if (view.metrics.value === null) view.metrics.value = await getMetrics();
+}
+
+/** What changed arrives as events; a lost connection comes back by itself. */
+export function follow() {
+  return listen(
+    ({ inputs: moved }) => {
+      const state = view.server.value;
+      if (!state) return;
+      const inputs = state.inputs.map((input) => {
+        const to = moved.find((m) => m.name === input.name);
+        return to ? { ...input, end: to.end, error: to.error } : input;
+      });
+      view.server.value = { ...state, inputs };
+    },
+    () => void load(),
+    (is) => {
+      if (is && !view.connected.value) void load();
+      view.connected.value = is;
+    },
+  );
+}

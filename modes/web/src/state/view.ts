@@ -1,0 +1,159 @@
+import { batch, computed, effect, signal } from '@preact/signals';
+import type { About, Dashboard, Metric, ServerState } from '../api/types';
+import { decodeState, encodeState, type ViewState } from '../lib/urlstate';
+
+export interface Range {
+  start: number;
+  end: number;
+}
+
+// What the server told.
+export const server = signal<ServerState | null>(null);
+export const dashboards = signal<Dashboard[]>([]);
+export const metrics = signal<Metric[] | null>(null);
+export const abouts = signal<(About | null)[]>([]);
+export const connected = signal(true);
+export const failure = signal<string | null>(null);
+
+// What the person chose: all of it is in the address.
+export const page = signal('');
+/** Null: everything there is. */
+export const chosen = signal<Range | null>(null);
+export const live = signal(false);
+/** Seconds on screen while following. */
+export const window_ = signal(300);
+export const theme = signal<'auto' | 'light' | 'dark'>('auto');
+export const queries = signal<string[]>([]);
+export const selected = signal<Record<string, string[]>>({});
+export const compare = signal<{ mode: string; offset: number }>({ mode: 'overlay', offset: 0 });
+/** Seconds that rates are over; null: what fits the data. Chosen like a label's value. */
+export const rateOver = computed(() => Number(selected.value.interval?.[0]) || null);
+
+/** Chooses values of something on a page; none: as if never chosen. */
+export function choose(what: string, values: string[]) {
+  const { [what]: _, ...others } = selected.value;
+  selected.value = values.length ? { ...others, [what]: values } : others;
+}
+
+/** Where the pointer is on the shared time axis, and the chart it is over. */
+export const cursor = signal<{ time: number; chart: string } | null>(null);
+
+export const inputs = computed(() => server.value?.inputs ?? []);
+export const isLive = computed(() => inputs.value.some((input) => input.kind !== 'recording'));
+export const interval = computed(() => Math.max(0.001, ...inputs.value.map((input) => input.interval)));
+
+/** All the time there is; with two inputs, that of the first. */
+export const extent = computed<Range>(() => {
+  const first = inputs.value[0];
+  return first ? { start: first.start, end: Math.max(first.end, first.start + first.interval) } : { start: 0, end: 1 };
+});
+
+/** What is on screen. */
+export const range = computed<Range>(() => {
+  if (live.value) return { start: extent.value.end - window_.value, end: extent.value.end };
+  return chosen.value ?? extent.value;
+});
+
+const prefersDark = signal(matchMedia('(prefers-color-scheme: dark)').matches);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', (e) => (prefersDark.value = e.matches));
+export const dark = computed(() => (theme.value === 'auto' ? prefersDark.value : theme.value === 'dark'));
+
+/** Shows a span, kept within a little more than what there is and a few ticks at least. */
+export function show(start: number, end: number) {
+  const all = extent.value;
+  const least = interval.value * 4;
+  if (end - start < least) {
+    const middle = (start + end) / 2;
+    start = middle - least / 2;
+    end = middle + least / 2;
+  }
+  const width = Math.min(end - start, all.end - all.start);
+  start = Math.min(Math.max(start, all.start), all.end - width);
+  batch(() => {
+    live.value = false;
+    chosen.value = width >= (all.end - all.start) * 0.999 ? null : { start, end: start + width };
+  });
+}
+
+/** Moves by a share of what is on screen. */
+export function pan(share: number) {
+  const { start, end } = range.value;
+  const by = (end - start) * share;
+  show(start + by, end + by);
+}
+
+/** Shows `factor` as much time around `at`, or the middle. */
+export function zoom(factor: number, at?: number) {
+  const { start, end } = range.value;
+  const centre = at ?? (start + end) / 2;
+  show(centre - (centre - start) * factor, centre + (end - centre) * factor);
+}
+
+const history_: Range[] = [];
+
+/** Zooms to a dragged span; `back` undoes it. */
+export function zoomTo(start: number, end: number) {
+  history_.push(range.value);
+  show(start, end);
+}
+
+export function back() {
+  const last = history_.pop();
+  if (last) show(last.start, last.end);
+  else chosen.value = null;
+}
+
+function current(): ViewState {
+  const state: ViewState = { page: page.value };
+  if (live.value) {
+    state.live = true;
+    state.range = window_.value;
+  } else if (chosen.value) {
+    state.start = chosen.value.start;
+    state.end = chosen.value.end;
+  }
+  if (theme.value !== 'auto') state.theme = theme.value;
+  if (queries.value.length) state.queries = queries.value;
+  if (Object.keys(selected.value).length) state.selected = selected.value;
+  if (inputs.value.length > 1) state.compare = compare.value;
+  return state;
+}
+
+function adopt(hash: string) {
+  const state = decodeState(hash);
+  batch(() => {
+    page.value = state.page;
+    live.value = state.live ?? false;
+    window_.value = state.range ?? 300;
+    const some = !state.live && state.start !== undefined && state.end !== undefined;
+    chosen.value = some ? { start: state.start!, end: state.end! } : null;
+    theme.value = state.theme === 'light' || state.theme === 'dark' ? state.theme : 'auto';
+    queries.value = state.queries ?? [];
+    selected.value = state.selected ?? {};
+    if (state.compare) compare.value = state.compare;
+  });
+}
+
+let written = '';
+
+/** Keeps address and state the same; a new page is a step to go back to, a zoom is not. */
+export function bindAddress() {
+  adopt(location.hash);
+  addEventListener('hashchange', () => {
+    if (location.hash !== written) adopt(location.hash);
+  });
+  let before = page.value;
+  effect(() => {
+    if (!server.value) return;
+    const encoded = encodeState(current());
+    const hash = encoded.startsWith('#') ? encoded : `#${encoded}`;
+    if (hash === location.hash) return;
+    written = hash;
+    if (page.value !== before && before !== '') history.pushState(null, '', hash);
+    else history.replaceState(null, '', hash);
+    before = page.value;
+  });
+  effect(() => {
+    document.documentElement.dataset.theme = dark.value ? 'dark' : 'light';
+  });
+}
