@@ -37,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   rezolus status                            what it measures, through which hooks
   rezolus status --cost 5s                  and what every hook costs
   rezolus record -d 15m -o out.parquet      keep a quarter of an hour of it in a file
+  rezolus view out.parquet                  look at it
   rezolus query out.parquet 'rate(cpu_usage[5s])'   ask it something
   rezolus plugins check ./mine.so           verify a plugin before dropping it in
   rezolus config check config.toml          verify a configuration before the agent reads it
@@ -84,6 +85,8 @@ The agent can do the same itself: [hindsight] enabled = true.")]
 
 In Grafana it is a data source of type Prometheus. An agent is sampled from now on, for an hour at most.")]
     Serve(Serve),
+    /// Look at recordings, logs and live agents in the browser
+    View(View),
     /// Look after recordings
     #[command(subcommand)]
     Recording(Recording),
@@ -202,6 +205,42 @@ pub struct Serve {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub listen: std::net::SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  rezolus view out.parquet                         a recording
+  rezolus view http://localhost:4241               an agent, from now on
+  rezolus view /var/lib/rezolus/hindsight          the log that hindsight, or a recorder, is writing
+  rezolus view before=a.parquet after=b.parquet    one against the other
+  rezolus view out.parquet 127.0.0.1:8000          listening somewhere else; also --listen
+  rezolus view                                     nothing: drop a file onto the page
+
+Nothing is loaded from the internet. Only this machine is served unless --listen says otherwise. Behind a proxy, or
+under a name other than localhost, say --host NAME: requests under other names are refused.
+The page's address holds the whole view: send it to somebody with the same recording.")]
+pub struct View {
+    /// Up to two: a recording, the folder of a log, or the URL of an agent; NAME=INPUT names it
+    #[arg(value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Where to listen; default: 127.0.0.1:4244, or another port if that is taken
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Do not open the browser
+    #[arg(long)]
+    pub no_open: bool,
+    /// A name under which the server is asked, such as that of a proxy; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// Let nobody open other inputs from the page
+    #[arg(long)]
+    pub read_only: bool,
+    /// Of an agent: how often it is asked
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+    /// Of an agent: how much is kept
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub window: Duration,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]

@@ -27,6 +27,7 @@ mod status;
 mod supervisor;
 mod systeminfo;
 mod table;
+mod view;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Some(Command::Hindsight { config }) => modes::run_hindsight(&config),
         Some(Command::Query(options)) => query::run(&options),
         Some(Command::Serve(options)) => modes::run_serve(&options),
+        Some(Command::View(options)) => view::run(options),
         Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
         Some(Command::Config(cli::Config::Check { file })) => check_config(&file),

@@ -203,7 +203,8 @@ pub fn run_serve(options: &Serve) -> Result<ExitCode> {
     })
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Runs what waits for the network.
+pub fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the I/O runtime")?.block_on(work)
 }

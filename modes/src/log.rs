@@ -41,7 +41,7 @@ const MOST_TIME: Duration = Duration::from_secs(300);
 /// What a file of ticks may at least have.
 const LEAST_FILE: u64 = 1 << 17;
 /// Where a segment keeps its ticks' header, and its notes.
-const HEADER_KEY: &str = "rezolus.log.header";
+pub(crate) const HEADER_KEY: &str = "rezolus.log.header";
 const NOTES_KEY: &str = "rezolus.log.notes";
 
 /// What is known of one file of the log.
@@ -506,14 +506,7 @@ impl Contents {
     /// The same by the log's writer, which has the last ticks in memory.
     fn gather(folder: &Path, range: RangeInclusive<u64>, at_hand: Option<Job>) -> Result<Self, String> {
         let fail = |error: io::Error| format!("{}: {error}", folder.display());
-        let mut contents = Self {
-            header: Header::default(),
-            notes: Vec::new(),
-            segments: Vec::new(),
-            damage: Vec::new(),
-            rows: 0,
-            range: None,
-        };
+        let mut contents = Self::empty(Header::default());
         // Ticks first: while we look they may become a segment, not the reverse.
         let mut open: BTreeMap<_, _> = files(folder, "ticks").map_err(fail)?;
         if let Some(job) = &at_hand {
@@ -546,6 +539,48 @@ impl Contents {
             contents.add_columns(&job.columns)?;
         }
         Ok(contents)
+    }
+
+    /// Of segments and ticks after them that are in memory.
+    ///
+    /// # Errors
+    ///
+    /// When they do not decode.
+    pub fn in_memory(
+        header: Header,
+        segments: impl IntoIterator<Item = Bytes>,
+        ticks: &Columns,
+        range: &RangeInclusive<u64>,
+    ) -> Result<Self, String> {
+        let mut contents = Self::empty(header);
+        for bytes in segments {
+            contents.add_bytes(bytes, range)?;
+        }
+        if ticks.range().is_some() {
+            let mut bytes = Vec::new();
+            ticks.write(&mut bytes, &[]).map_err(|error| error.to_string())?;
+            contents.add_bytes(bytes.into(), range)?;
+        }
+        Ok(contents)
+    }
+
+    fn empty(header: Header) -> Self {
+        let (notes, segments, damage) = (Vec::new(), Vec::new(), Vec::new());
+        Self { header, notes, segments, damage, rows: 0, range: None }
+    }
+
+    /// A segment in memory, or what of it is in the range.
+    fn add_bytes(&mut self, bytes: Bytes, range: &RangeInclusive<u64>) -> Result<(), String> {
+        let segment = Segment::open(bytes.clone())?;
+        let times = segment.timestamps()?;
+        let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Ok(()) };
+        let (first, last) = (first as u64, last as u64);
+        if range.contains(&first) && range.contains(&last) {
+            self.add(Stored::Memory(bytes), (first, last), segment.rows());
+        } else if first <= *range.end() && last >= *range.start() {
+            self.add_columns(&segment.decode(range.clone())?)?;
+        }
+        Ok(())
     }
 
     fn add_segment(&mut self, path: &Path, range: &RangeInclusive<u64>) -> Result<(), String> {

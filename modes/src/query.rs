@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rezolus_store::Source;
 use rezolus_store::cache::Cache;
-use rezolus_store::recording::Recording;
+use rezolus_store::recording::{ParquetPart, Recording};
 use rezolus_store::set::Set;
 
 pub use live::Live;
@@ -60,8 +60,7 @@ impl Default for Options {
 ///
 /// When it cannot be opened; the message names it and what to do.
 pub fn open(input: &str, options: &Options) -> Result<Arc<dyn Source>, String> {
-    let (name, input) = named(input);
-    open_as(name, input, options)
+    Ok(Input::open(input, named(input).0.is_some(), options)?.source)
 }
 
 /// Opens several inputs as one source. Those without a name get that of their
@@ -74,21 +73,19 @@ pub fn open_all(inputs: &[String], options: &Options) -> Result<Arc<dyn Source>,
     if let [input] = inputs {
         return open(input, options);
     }
-    let mut names: Vec<String> = Vec::new();
-    let mut sources = Vec::new();
+    let mut open: Vec<Input> = Vec::new();
     for input in inputs {
-        let (name, input) = named(input);
-        let name = name.map_or_else(|| own_name(input), String::from);
-        if names.contains(&name) {
-            return Err(format!("two inputs would be called {name:?}: name them, as in a={input}"));
+        let (name, given) = named(input);
+        let name = name.map_or_else(|| own_name(given), String::from);
+        if open.iter().any(|other| other.name == name) {
+            return Err(format!("two inputs would be called {name:?}: name them, as in a={given}"));
         }
-        sources.push(open_as(Some(&name), input, options)?);
-        names.push(name);
+        open.push(Input::open(input, true, options)?);
     }
-    if sources.is_empty() {
+    if open.is_empty() {
         return Err("there is no input: give a recording, a log's folder, or an agent's URL".into());
     }
-    Ok(Arc::new(Set::new(sources)))
+    Ok(Arc::new(Set::new(open.into_iter().map(|input| input.source).collect())))
 }
 
 /// Has a thread decode the newest page of every series, so that they are at hand when the
@@ -106,18 +103,52 @@ pub fn look_at_the_end(source: &Arc<dyn Source>) {
     }
 }
 
-fn open_as(name: Option<&str>, input: &str, options: &Options) -> Result<Arc<dyn Source>, String> {
-    let extra: Vec<(String, String)> = name.map(|name| (LABEL.into(), name.into())).into_iter().collect();
-    let path = Path::new(input);
-    if path.is_dir() {
-        return Ok(Arc::new(LogSource::open(path, &extra, options.cache.clone())?));
+/// An input that is open.
+pub struct Input {
+    /// What it is called among others: as given, that of its file, or `host-port`.
+    pub name: String,
+    /// What was given, without the name.
+    pub given: String,
+    pub source: Arc<dyn Source>,
+    pub origin: Origin,
+}
+
+/// Where an input's series come from.
+#[derive(Clone)]
+pub enum Origin {
+    Recording(Arc<ParquetPart>),
+    Log(Arc<LogSource>),
+    Live(Arc<Live>),
+}
+
+impl Input {
+    /// Opens an input. If it is to be `labelled`, its series get the label
+    /// `recording="NAME"`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened; the message names it and what to do.
+    pub fn open(input: &str, labelled: bool, options: &Options) -> Result<Self, String> {
+        let (name, given) = named(input);
+        let name = name.map_or_else(|| own_name(given), String::from);
+        let extra: Vec<_> = labelled.then(|| (LABEL.into(), name.clone())).into_iter().collect();
+        let path = Path::new(given);
+        let (source, origin): (Arc<dyn Source>, _) = if path.is_dir() {
+            let log = Arc::new(LogSource::open(path, &extra, options.cache.clone())?);
+            (log.clone(), Origin::Log(log))
+        } else if is_url(given) {
+            let fail = |why: String| format!("{given}: {why}");
+            let endpoint = Endpoint::new(given, options.timeout).map_err(|error| fail(error.to_string()))?;
+            let live = Arc::new(Live::start(Arc::new(endpoint), &extra, options).map_err(fail)?);
+            (live.clone(), Origin::Live(live))
+        } else {
+            let part = Arc::new(ParquetPart::open(path, None)?);
+            let mut recording = Recording::new(&extra, options.cache.clone());
+            recording.push(part.clone());
+            (Arc::new(recording), Origin::Recording(part))
+        };
+        Ok(Self { name, given: given.into(), source, origin })
     }
-    if !is_url(input) {
-        return Ok(Arc::new(Recording::open(path, &extra, options.cache.clone())?));
-    }
-    let fail = |error| format!("{input}: {error}");
-    let endpoint = Endpoint::new(input, options.timeout).map_err(fail)?;
-    Ok(Arc::new(Live::start(Arc::new(endpoint), &extra, options).map_err(|why| format!("{input}: {why}"))?))
 }
 
 /// `NAME=INPUT` taken apart. A file that is really called so is none.

@@ -1,6 +1,7 @@
 //! The last while of an agent, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -14,9 +15,10 @@ use rezolus_store::{Labels, Matcher, Metadata, Series, Source};
 use super::Options;
 use super::tail::{Tail, described};
 use crate::SnapshotSource;
-use crate::log::columns::Columns;
+use crate::log::columns::{Columns, Source as Of};
+use crate::log::{Contents, Header};
 use crate::snapshot::Snapshot;
-use crate::source::Endpoint;
+use crate::source::{Endpoint, Kind};
 
 /// After so many ticks they become a Parquet file in memory: a tenth of the room.
 const MOST_TICKS: usize = 512;
@@ -28,6 +30,10 @@ const COLUMN_BYTES: usize = 1024;
 /// An agent that is asked once per interval, and what it said.
 pub struct Live {
     window: Arc<Window>,
+    agent: Arc<Endpoint>,
+    interval: Duration,
+    /// Why there was no answer the last time.
+    error: Arc<Mutex<Option<String>>>,
     /// Dropped, it ends the thread.
     _stop: Sender<()>,
 }
@@ -48,21 +54,58 @@ impl Live {
         *window.descriptions.lock() = agent.descriptions().unwrap_or_default();
         let (stop, stopped) = channel();
         let (ours, interval) = (window.clone(), options.interval.max(Duration::from_millis(10)));
+        let (asked, error) = (agent.clone(), Arc::new(Mutex::new(None)));
+        let said = error.clone();
         let run = move || {
             let mut next = Instant::now() + interval;
             // What is missed is a gap, and not made up for.
             while let Err(RecvTimeoutError::Timeout) =
                 stopped.recv_timeout(next.saturating_duration_since(Instant::now()))
             {
-                match agent.snapshot() {
+                let snapshot = asked.snapshot();
+                *said.lock() = snapshot.as_ref().err().map(ToString::to_string);
+                match snapshot {
                     Ok(snapshot) => ours.append(&snapshot),
-                    Err(error) => tracing::debug!("{}: {error}", agent.url()),
+                    Err(error) => tracing::debug!("{}: {error}", asked.url()),
                 }
                 next = (next + interval).max(Instant::now());
             }
         };
         thread::Builder::new().name("live".into()).spawn(run).map_err(|error| error.to_string())?;
-        Ok(Self { window, _stop: stop })
+        Ok(Self { window, agent, interval, error, _stop: stop })
+    }
+
+    /// Who is asked.
+    pub fn agent(&self) -> &Arc<Endpoint> {
+        &self.agent
+    }
+
+    /// What there is of a span of time (ns since the epoch), to be written as a recording of this source.
+    ///
+    /// # Errors
+    ///
+    /// When it does not decode.
+    pub fn contents(&self, range: RangeInclusive<u64>) -> Result<(Contents, Of), String> {
+        let name = match self.agent.kind() {
+            Some(Kind::Prometheus) => self.agent.label(),
+            _ => "rezolus",
+        };
+        let source = Of { name: name.into(), endpoint: Some(self.agent.url()) };
+        let interval_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+        let header = Header { interval_ns, sources: vec![source.clone()], metadata: Vec::new() };
+        let tail = self.window.tail.lock();
+        let segments = tail.sealed.iter().filter_map(|(_, part)| part.memory().cloned());
+        Ok((Contents::in_memory(header, segments, &tail.rows, &range)?, source))
+    }
+
+    /// How often.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Why there was no answer the last time it was asked.
+    pub fn error(&self) -> Option<String> {
+        self.error.lock().clone()
     }
 }
 

@@ -12,7 +12,7 @@ use rezolus_store::recording::{ParquetPart, Part, Recording};
 use rezolus_store::{Labels, Matcher, Metadata, Series, Source};
 
 use super::tail::{Tail, described};
-use crate::log::{checksum, files, ticks};
+use crate::log::{HEADER_KEY, Header, checksum, files, ticks};
 
 /// The folder is looked at no more often than this.
 const LEAST_AGE: Duration = Duration::from_millis(500);
@@ -35,6 +35,8 @@ struct Known {
     /// Parts after those: ticks that are no segment yet.
     tails: usize,
     interval: Duration,
+    /// What the newest ticks at hand say of themselves.
+    header: Option<Header>,
 }
 
 /// What a look at the folder found.
@@ -42,7 +44,7 @@ struct Found {
     segments: BTreeMap<u64, PathBuf>,
     /// Of files that are no segment yet.
     ticks: Vec<Tail>,
-    interval: Option<Duration>,
+    header: Option<Header>,
 }
 
 impl LogSource {
@@ -58,6 +60,7 @@ impl LogSource {
             last: 0,
             tails: 0,
             interval: LEAST_AGE,
+            header: None,
         };
         let log =
             Self { folder: folder.into(), known: RwLock::new(known), looked: Mutex::new(Instant::now()) };
@@ -79,6 +82,21 @@ impl LogSource {
         Ok(())
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What whoever writes it says of itself.
+    pub fn header(&self) -> Option<Header> {
+        let known = self.known.read();
+        known.header.clone().or_else(|| {
+            let (_, segment) = known.segments.back()?;
+            let keys = segment.keys().ok()?;
+            let (_, text) = keys.iter().find(|(key, _)| key == HEADER_KEY)?;
+            serde_json::from_str(text).ok()
+        })
+    }
+
     /// As if an interval had passed.
     #[cfg(test)]
     pub fn look_again(&self) {
@@ -96,11 +114,11 @@ impl LogSource {
             .map(|(number, path)| (number, ticks::read(&path)))
             .collect();
         let segments = files(&self.folder, "parquet").map_err(fail)?;
-        let mut found = Found { segments, ticks: Vec::new(), interval: None };
+        let mut found = Found { segments, ticks: Vec::new(), header: None };
         for (number, contents) in loose {
             let Ok(contents) = contents else { continue };
             let interval = contents.header.interval_ns;
-            found.interval = Some(Duration::from_nanos(interval));
+            found.header = Some(contents.header);
             if !found.segments.contains_key(&number) {
                 let columns = Arc::new(described(&contents.columns, &[]));
                 let interval = i64::try_from(interval).unwrap_or(i64::MAX);
@@ -147,7 +165,10 @@ impl LogSource {
         for tail in found.ticks {
             known.recording.push(Arc::new(tail) as Arc<dyn Part>);
         }
-        known.interval = found.interval.unwrap_or_default().max(LEAST_AGE);
+        if let Some(header) = found.header {
+            known.interval = Duration::from_nanos(header.interval_ns).max(LEAST_AGE);
+            known.header = Some(header);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::table::CHECKSUM;
 use super::{Error, Recording};
 
 /// Keys that hold JSON: whoever reads them relies on it.
-pub(super) const JSON_KEYS: [&str; 9] = [
+pub(super) const JSON_KEYS: [&str; 10] = [
     "systeminfo",
     "descriptions",
     "per_source_metadata",
@@ -31,6 +31,7 @@ pub(super) const JSON_KEYS: [&str; 9] = [
     "rezolus.dashboards",
     "rezolus.status",
     "rezolus.missed",
+    "rezolus.notes",
 ];
 
 #[derive(clap::Args, Debug)]

@@ -8,7 +8,7 @@
 
 mod form;
 pub mod json;
-mod run;
+pub mod run;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,11 +27,11 @@ use crate::labels::Labels;
 use crate::matcher::Matcher;
 use crate::promql::{self, Answer, Error, ErrorKind};
 
-use form::{Form, query_error};
+use form::query_error;
 use json::Writer;
 use run::Runner;
 
-pub use form::{parse_duration, parse_time};
+pub use form::{Form, parse_duration, parse_time};
 
 /// What a server allows its clients.
 #[derive(Clone, Debug)]
@@ -77,8 +77,13 @@ struct Api {
 
 type Shared = State<Arc<Api>>;
 
-/// The paths below `/api/v1/`.
+/// The paths below `/api/v1/`, and 404 for all others.
 pub fn router(source: Arc<dyn Source>, options: Options) -> Router {
+    routes(source, options).fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+}
+
+/// The paths below `/api/v1/`, for a server that has others too.
+pub fn routes(source: Arc<dyn Source>, options: Options) -> Router {
     let runner = Runner::new(options.concurrency);
     let api = Arc::new(Api { source, options, runner });
     Router::new()
@@ -93,7 +98,6 @@ pub fn router(source: Arc<dyn Source>, options: Options) -> Router {
         .route("/api/v1/status/buildinfo", only_get(buildinfo))
         .route("/api/v1/rules", only_get(rules))
         .route("/api/v1/alerts", only_get(alerts))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
         .with_state(api)
 }
 
@@ -118,7 +122,8 @@ async fn wrong_method() -> (StatusCode, &'static str) {
 }
 
 /// A refusal, in Prometheus' form.
-struct Refusal(Error);
+#[derive(Debug)]
+pub struct Refusal(pub Error);
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {

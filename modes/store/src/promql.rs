@@ -13,12 +13,14 @@ pub(crate) mod parallel;
 mod parse;
 pub mod place;
 mod points;
+mod selects;
 pub mod value;
 mod window;
 
 pub use error::{Error, ErrorKind, Notes};
 pub use parse::selector as parse_selector;
 pub use points::{ABSENT, Points, is_absent};
+pub use selects::{Selects, selects};
 pub use window::{Window, WindowValues};
 
 use ast::Node;

@@ -25,9 +25,11 @@ impl Drop for Guard {
     }
 }
 
+/// Runs so many at a time.
 pub struct Runner(Arc<Semaphore>);
 
 impl Runner {
+    /// At least one.
     pub fn new(at_a_time: usize) -> Self {
         Self(Arc::new(Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))))
     }

@@ -132,6 +132,27 @@ impl ParquetPart {
         Ok((times().min().unwrap_or(i64::MAX), times().max().unwrap_or(i64::MIN)))
     }
 
+    /// What the file says of itself besides its columns: key and value. Read from the footer again.
+    ///
+    /// # Errors
+    ///
+    /// When the file changed and its footer cannot be read any more.
+    pub fn keys(&self) -> Result<Vec<(String, String)>, String> {
+        let metadata = guarded(|| footer(&self.data))
+            .map_err(|why| format!("{}: the footer is damaged: {why}", self.name))?;
+        let pairs = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+        let pairs = pairs.filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
+        Ok(pairs.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect())
+    }
+
+    /// The file, if it is in memory.
+    pub fn memory(&self) -> Option<&Bytes> {
+        match &self.data {
+            Data::Memory(bytes) => Some(bytes),
+            Data::File(..) => None,
+        }
+    }
+
     /// Size of the file.
     pub fn bytes(&self) -> u64 {
         self.data.len()

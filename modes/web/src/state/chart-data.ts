@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, getRange } from '../api/client';
-import type { Chart, Grid, Input } from '../api/types';
+import type { Chart, Input } from '../api/types';
 import { asked, join, type Drawn, type Part } from '../lib/drawn';
 import { fill } from '../lib/promql';
 import { narrow } from '../lib/narrow';
@@ -25,16 +25,15 @@ interface Wanted {
   format?: 'series' | 'heatmap';
 }
 
-/** Seconds that rates are over: two steps of what is evaluated, and two ticks at least. */
-const span = (wanted: Wanted, step: number) => wanted.over ?? 2 * Math.max(step, ...wanted.inputs.map((i) => i.interval));
-
-async function ask(wanted: Wanted, step: number, signal: AbortSignal): Promise<Part[]> {
+/** What a chart draws. `$interval` is the server's to fill in, who knows the step, unless the page's own choice is there. */
+async function ask(wanted: Wanted, signal: AbortSignal): Promise<Part[]> {
   const both = wanted.inputs.length > 1;
   const sides = both ? wanted.inputs.slice(0, 2) : [undefined];
-  const interval = `${Math.round(span(wanted, step) * 1000)}ms`;
   const requests = sides.flatMap((input, side) =>
     asked(wanted.chart).map(async ({ query, legend, quantile }): Promise<Part> => {
-      const variables: Record<string, string> = quantile ? { interval, quantile } : { interval };
+      const variables: Record<string, string> = {};
+      if (quantile) variables.quantile = quantile;
+      if (wanted.over !== null) variables.interval = `${Math.round(wanted.over * 1000)}ms`;
       const shift = side === 1 ? wanted.offset : 0;
       const answer = await getRange(
         {
@@ -53,15 +52,7 @@ async function ask(wanted: Wanted, step: number, signal: AbortSignal): Promise<P
   return Promise.all(requests);
 }
 
-/** What a chart draws. Asks again with wider rates where the server could not evaluate every tick. */
-export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> {
-  const evaluated = (grid: Grid) => grid.step / Math.max(1, grid.per);
-  let parts = await ask(wanted, 0, signal);
-  const step = Math.max(0, ...parts.map((p) => evaluated(p.answer)));
-  const variable = wanted.chart.queries.some((q) => q.query.includes('$interval'));
-  if (variable && wanted.over === null && 2 * step > span(wanted, 0) * 1.01) parts = await ask(wanted, step, signal);
-  return join(parts);
-}
+export const loadChart = async (wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> => join(await ask(wanted, signal));
 
 /** Data for a chart while it is `near` the screen; aborted when it leaves, or something else is wanted. */
 export function useChartData(chart: Chart, near: boolean, width: number, format?: 'series' | 'heatmap'): Loaded {

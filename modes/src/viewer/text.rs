@@ -1,0 +1,65 @@
+//! Queries with places to be filled in.
+
+/// The query with `$interval` and `$quantile` replaced; in strings they stay.
+pub fn fill(query: &str, interval: &str, quantile: &str) -> String {
+    let mut out = String::with_capacity(query.len());
+    let mut quote = None;
+    let mut rest = query;
+    while let Some(c) = rest.chars().next() {
+        match quote {
+            None if c == '$' => {
+                let variables = [("$interval", interval), ("$quantile", quantile)];
+                let ends =
+                    |name: &str| !rest[name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+                let found = variables.iter().find(|(name, _)| rest.starts_with(name) && ends(name));
+                if let Some((name, value)) = found {
+                    out += value;
+                    rest = &rest[name.len()..];
+                    continue;
+                }
+            }
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            // What is escaped does not end a string; in backquotes nothing is.
+            Some(by) if c == '\\' && by != '`' => {
+                out.push(c);
+                rest = &rest[1..];
+                let Some(escaped) = rest.chars().next() else { break };
+                out.push(escaped);
+                rest = &rest[escaped.len_utf8()..];
+                continue;
+            }
+            Some(by) if c == by => quote = None,
+            _ => {}
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn variables_are_replaced_but_not_in_strings() {
+        let filled =
+            fill(r#"f($quantile, rate(a{b="$interval\"$interval"}[$interval])) + $intervals"#, "2s", "0.9");
+        assert_eq!(filled, r#"f(0.9, rate(a{b="$interval\"$interval"}[2s])) + $intervals"#);
+        assert_eq!(fill("$", "2s", "1"), "$");
+        assert_eq!(fill("'\\", "2s", "1"), "'\\");
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_no_variable_stays(text in "[^$]*") {
+            prop_assert_eq!(fill(&text, "2s", "1"), text);
+        }
+
+        #[test]
+        fn nothing_is_too_strange(text in ".*") {
+            let _ = fill(&text, "2s", "1");
+        }
+    }
+}
