@@ -120,6 +120,9 @@ impl Active {
                     status.state = State::Degraded;
                     status.reason = Some(trouble);
                 }
+                if status.state == State::Running {
+                    status.declares.clear();
+                }
                 status
             })
             .collect()

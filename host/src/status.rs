@@ -62,6 +62,9 @@ pub struct Sampler {
     pub reason: Option<String>,
     /// Metrics it provides now.
     pub metrics: usize,
+    /// Unless it is running: the names of those it would provide, so that whoever misses one finds out why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub declares: Vec<String>,
     #[serde(default)]
     pub programs: Vec<Program>,
     /// Files a userspace sampler reads.

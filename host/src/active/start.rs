@@ -60,12 +60,15 @@ impl<'a> Start<'a> {
             .filter(|program| program.samplers.contains(&sampler.name))
             .map(|program| status::Program::named(&program.name))
             .collect();
+        let mut declares: Vec<String> = sampler.metric.iter().map(|metric| metric.name.clone()).collect();
+        declares.dedup();
         status::Sampler {
             name: sampler.name.clone(),
             description: sampler.description.clone(),
             state: State::Disabled,
             reason: None,
             metrics: 0,
+            declares,
             programs,
             reads: sampler.reads.clone(),
         }

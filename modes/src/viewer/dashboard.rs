@@ -202,7 +202,7 @@ impl Reasons {
         let reason = plugin["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
         self.plugins.insert(text(&plugin["name"]), format!("{}{reason}", text(&plugin["state"])));
         for sampler in plugin["samplers"].as_array().into_iter().flatten() {
-            for metric in sampler["lacks"].as_array().into_iter().flatten() {
+            for metric in sampler["declares"].as_array().into_iter().flatten() {
                 let sampler = Sampler {
                     name: text(&sampler["name"]),
                     state: text(&sampler["state"]),

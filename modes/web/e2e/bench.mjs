@@ -1,0 +1,201 @@
+// What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING]. Prints one line per figure.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--enable-precise-memory-info'];
+const MINUTES = Number(process.env.MINUTES ?? 10);
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
+const say = (what, value, unit, limit) => console.log(`${what.padEnd(58)} ${value.toFixed(unit === 'ms' ? 0 : 1).padStart(8)} ${unit.padEnd(4)} ${limit ?? ''}`);
+
+async function serve(port, inputs) {
+  const child = spawn(process.env.REZOLUS, ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const url = `http://127.0.0.1:${port}/`;
+  while (!(await fetch(`${url}view/state`).then((r) => r.ok, () => false))) {
+    if (child.exitCode !== null) throw new Error(`rezolus view ended with ${child.exitCode}`);
+    await sleep(20);
+  }
+  const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) / 1024;
+  return { url, resident, stop: () => child.kill() };
+}
+
+/** Everything on screen is drawn: no card there waits for data, and each has its canvas or says why not. */
+const settled = () => {
+  const cards = [...document.querySelectorAll('.card')].filter((card) => {
+    const { top, bottom } = card.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
+  const done = (card) => card.getAttribute('aria-busy') !== 'true' && card.querySelector('canvas, .said, .error, .empty');
+  return cards.length > 0 && cards.every(done);
+};
+
+/** ms until everything on screen is drawn, as the page's own clock has it. */
+const untilSettled = (page, act) =>
+  page.evaluate(
+    ([act, settled]) =>
+      new Promise((done) => {
+        const isSettled = eval(`(${settled})`);
+        const start = performance.now();
+        eval(`(${act})`)();
+        let ticks = 0;
+        const look = () => (++ticks > 1 && isSettled() ? done(performance.now() - start) : requestAnimationFrame(look));
+        requestAnimationFrame(look);
+      }),
+    [act.toString(), settled.toString()],
+  );
+
+/** ms from navigation until the first screen is drawn, in a browser that was never there. */
+async function first(browser, url) {
+  const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
+  const page = await context.newPage();
+  let bytes = 0;
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  const assets = new Set();
+  session.on('Network.responseReceived', (e) => !e.response.url.includes('/view/') && assets.add(e.requestId));
+  session.on('Network.loadingFinished', (e) => assets.has(e.requestId) && (bytes += e.encodedDataLength));
+  await page.addInitScript(`window.settledAt = new Promise((done) => {
+    const isSettled = ${settled};
+    const look = () => (isSettled() ? done(performance.now()) : requestAnimationFrame(look));
+    requestAnimationFrame(look);
+  })`);
+  await page.goto(url);
+  const ms = await page.evaluate(() => window.settledAt);
+  await context.close();
+  return { ms, bytes };
+}
+
+async function opened(browser, what, recording, limit, port) {
+  const all = [];
+  for (let i = 0; i < 3; i++) {
+    // A server that was just started: nothing is decoded yet.
+    const server = await serve(port, [recording]);
+    all.push(await first(browser, server.url));
+    server.stop();
+    await sleep(100);
+  }
+  say(`${what}: overview drawn after navigation`, median(all.map((a) => a.ms)), 'ms', limit);
+  return all[0].bytes;
+}
+
+async function used(browser, recording) {
+  const server = await serve(4291, [recording]);
+  const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await page.goto(server.url);
+  await page.waitForFunction(settled);
+  const names = await page.locator('.links a').allTextContents();
+  const next = [];
+  for (let i = 1; i < Math.min(9, names.length); i++) {
+    next.push(await untilSettled(page, `() => document.querySelectorAll('.links a')[${i}].click()`));
+    await sleep(200);
+  }
+  say('hour: next page drawn, median', median(next), 'ms', '300');
+  say('hour: next page drawn, slowest', Math.max(...next), 'ms', '300');
+  await page.locator('.links a').first().click();
+  await page.waitForFunction(settled);
+  const zooms = [];
+  for (const key of ['+', '+', '-', '+', '+', '-', '-', '+']) {
+    zooms.push(await redrawn(page, key));
+    await sleep(300);
+  }
+  say('hour: zoom until redrawn with finer data, median', median(zooms), 'ms', '150');
+  say('hour: zoom until redrawn with finer data, slowest', Math.max(...zooms), 'ms', '150');
+  const frames = await panned(page);
+  say('hour: frames a second while panning 50 charts', frames.rate, '/s', '50');
+  say('hour: charts on screen meanwhile', frames.charts, '', '50');
+  const end = Date.now() + MINUTES * 60_000;
+  let at = 0;
+  while (Date.now() < end) {
+    await page.evaluate(`document.querySelectorAll('.links a')[${at++ % names.length}].click()`);
+    await sleep(700);
+    for (const key of ['+', 'ArrowLeft', 'ArrowRight', '-', '0']) {
+      await page.keyboard.press(key);
+      await sleep(150);
+    }
+    await page.mouse.move(400 + ((at * 37) % 600), 300);
+  }
+  await session.send('HeapProfiler.collectGarbage');
+  const heap = await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20);
+  const { processInfo } = await browser.newBrowserCDPSession().then((s) => s.send('SystemInfo.getProcessInfo'));
+  const resident = processInfo.filter((p) => p.type === 'renderer').map((p) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${p.id}/status`, 'utf8'))[1]) / 1024);
+  say(`hour: page's heap after ${MINUTES} min of use`, heap, 'MiB', '200');
+  say(`hour: renderer resident after ${MINUTES} min of use`, Math.max(...resident), 'MiB', '200');
+  say(`hour: server resident after ${MINUTES} min of use`, server.resident(), 'MiB');
+  await context.close();
+  server.stop();
+}
+
+/** ms from a key until every chart on screen shows data of the new span. */
+async function redrawn(page, key) {
+  await page.evaluate(() => {
+    window.asked = 0;
+    window.answered = 0;
+    if (window.fetching) return;
+    window.fetching = window.fetch;
+    window.fetch = async (...args) => {
+      if (!String(args[0]).startsWith('view/range')) return window.fetching(...args);
+      window.asked++;
+      try {
+        return await window.fetching(...args);
+      } finally {
+        window.answered++;
+      }
+    };
+  });
+  const start = Date.now();
+  await page.keyboard.press(key);
+  await page.waitForFunction(() => window.asked > 0 && window.answered === window.asked, null, { polling: 'raf' });
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  return Date.now() - start;
+}
+
+/** Frames a second while a page of many charts is panned by dragging with shift. */
+async function panned(page) {
+  await page.setViewportSize({ width: 1920, height: 5200 });
+  // The page with the most charts.
+  const count = [];
+  const links = await page.locator('.links a').count();
+  for (let i = 0; i < links; i++) {
+    await page.evaluate(`document.querySelectorAll('.links a')[${i}].click()`);
+    await sleep(50);
+    count.push(await page.locator('.card').count());
+  }
+  const most = count.indexOf(Math.max(...count));
+  await page.evaluate(`document.querySelectorAll('.links a')[${most}].click()`);
+  await page.keyboard.press('+');
+  await sleep(3000);
+  const charts = await page.evaluate(() => [...document.querySelectorAll('.plot canvas')].filter((c) => c.getBoundingClientRect().top < innerHeight).length);
+  const box = await page.locator('.over').first().boundingBox();
+  const result = await page.evaluate(
+    async ([x, y]) => {
+      const over = document.querySelector('.over');
+      const event = (type, dx) => over.dispatchEvent(new PointerEvent(type, { bubbles: true, button: 0, pointerId: 1, shiftKey: true, clientX: x + dx, clientY: y }));
+      over.setPointerCapture = () => {};
+      event('pointerdown', 0);
+      const times = [];
+      for (let i = 0; i < 120; i++) {
+        event('pointermove', Math.round(60 * Math.sin(i / 10)));
+        times.push(await new Promise(requestAnimationFrame));
+      }
+      event('pointerup', 0);
+      return (times.length - 1) / ((times.at(-1) - times[0]) / 1000);
+    },
+    [box.x + box.width / 2, box.y + 40],
+  );
+  await page.setViewportSize({ width: 1600, height: 1000 });
+  return { rate: result, charts };
+}
+
+const [hour, day] = process.argv.slice(2);
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+try {
+  const bytes = await opened(browser, 'hour', hour, '1000', 4290);
+  say('first load, transferred', bytes / 1024, 'KiB', '250');
+  if (day) await opened(browser, 'day', day, '1500', 4290);
+  await used(browser, hour);
+} finally {
+  await browser.close();
+}
