@@ -51,7 +51,7 @@ export function PlotFrame(props: Props) {
       <Pointer id={id} width={width} height={height}>
         <Marks width={width - ROOM.left - ROOM.right} />
       </Pointer>
-      <Tooltip id={id} drawn={drawn} heat={heat} unit={unit} only={only} width={width} height={height} />
+      <Tooltip id={id} drawn={drawn} heat={heat} stacked={stacked} unit={unit} only={only} width={width} height={height} />
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { lotAt, quantiles, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { lotAt, quantiles, totalOf, type Drawn, type Heat, type Lines } from '../lib/drawn';
 import { seriesColor } from '../lib/palette';
 import { formatTime } from '../lib/time';
 import { formatValue } from '../lib/units';
@@ -9,6 +9,7 @@ interface Props {
   id: string;
   drawn: Drawn;
   heat: boolean;
+  stacked: boolean;
   unit: string;
   only: Set<string> | null;
   width: number;
@@ -25,13 +26,14 @@ interface Row {
 const MOST = 14;
 
 /** All values at the crosshair, greatest first, beside it. */
-export function Tooltip({ id, drawn, heat, unit, only, width, height }: Props) {
+export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }: Props) {
   const at = view.cursor.value;
   if (!at || at.chart !== id) return null;
   const { start, end } = view.range.value;
   const lot = lotAt(drawn, at.time);
   if (lot < 0 || lot >= drawn.count) return null;
   const rows = drawn.kind === 'heat' ? spread(drawn, lot, unit) : values(drawn, lot, unit, heat, only);
+  if (drawn.kind === 'lines' && stacked && !heat && rows.length > 1) rows.unshift(...totals(drawn, lot, unit, only));
   const x = ROOM.left + ((at.time - start) / (end - start)) * (width - ROOM.left - ROOM.right);
   const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
   const hidden = rows.length - MOST;
@@ -39,6 +41,15 @@ export function Tooltip({ id, drawn, heat, unit, only, width, height }: Props) {
     <div class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
       <div class="when">{formatTime(drawn.start + lot * drawn.step, Math.min(drawn.step, 1))}</div>
       <table>
+        {rows.some((row) => row.more) && (
+          <thead>
+            <tr>
+              <th colSpan={2} />
+              <th>mean</th>
+              <th>min – max</th>
+            </tr>
+          </thead>
+        )}
         <tbody>
           {rows.slice(0, MOST).map((row) => (
             <tr key={row.label}>
@@ -73,6 +84,18 @@ function values(drawn: Lines, lot: number, unit: string, heat: boolean, only: Se
         ...(wide ? { more: `${formatValue(low, unit)} – ${formatValue(high, unit)}` } : {}),
       };
     });
+}
+
+/** What is stacked, added up: how far its ticks went is more than its mean says. */
+function totals(drawn: Lines, lot: number, unit: string, only: Set<string> | null): Row[] {
+  const two = drawn.lines.some((l) => l.side);
+  return (two ? [0, 1] : [0]).flatMap((side): Row[] => {
+    const total = totalOf(drawn, side, only);
+    if (!total || Number.isNaN(total.mean[lot]!)) return [];
+    const name = two ? `total · ${view.inputs.value[side]?.name ?? ''}` : 'total';
+    const reach = `${formatValue(total.least[lot]!, unit)} – ${formatValue(total.greatest[lot]!, unit)}`;
+    return [{ label: name, value: formatValue(total.mean[lot]!, unit), more: total.exact ? reach : `within ${reach}` }];
+  });
 }
 
 /** A distribution in a few numbers. */

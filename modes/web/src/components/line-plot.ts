@@ -1,6 +1,7 @@
 import uPlot from 'uplot';
 import type { Line, Lines } from '../lib/drawn';
-import { timesOf } from '../lib/drawn';
+import { totalOf } from '../lib/drawn';
+import { bands, extent, isolated, lotTimes, stacked, type Column } from '../lib/envelope';
 import { seriesColor } from '../lib/palette';
 import { axisTicks, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
@@ -17,10 +18,6 @@ export interface LineOptions {
   only: Set<string> | null;
 }
 
-type Column = (number | null)[];
-
-const column = (values: Float64Array): Column => Array.from(values, (v) => (Number.isNaN(v) ? null : v));
-
 /** Lines and their envelopes, drawn by uPlot. The pointer is the frame's business. */
 export class LinePlot {
   private readonly plot: uPlot;
@@ -33,10 +30,10 @@ export class LinePlot {
     range: Range,
   ) {
     this.range = range;
-    const lines = drawn.lines.filter((l) => !options.only || options.only.has(l.key));
-    const built = options.stacked ? stack(lines, options.dark) : plain(lines, options);
-    const data = [timesOf(drawn), ...built.columns] as uPlot.AlignedData;
-    const limits = extremes(built.columns, options);
+    const lines = shownOf(drawn, options);
+    const built = options.stacked ? piled(drawn, options) : plain(lines, drawn.count, options);
+    const data = [lotTimes(drawn), ...built.columns] as uPlot.AlignedData;
+    const limits = limitsOf(built.columns, options);
     this.plot = new uPlot(this.describe(built, limits), data, host);
   }
 
@@ -92,69 +89,63 @@ interface Built {
   bands: uPlot.Band[];
 }
 
-function plain(lines: Line[], { dark, log }: LineOptions): Built {
-  // Nothing of zero or less has a place on a logarithmic axis.
-  const column = (values: Float64Array): Column => Array.from(values, (v) => (Number.isNaN(v) || (log && v <= 0) ? null : v));
+const shownOf = (drawn: Lines, { only }: LineOptions) => drawn.lines.filter((l) => !only || only.has(l.key));
+
+const UNSEEN: uPlot.Series = { width: 0, points: { show: false } };
+
+/** B is dashed. */
+const dash = (side: number) => (side ? { dash: [5, 3] } : {});
+
+/** Lines, each with the space between its least and greatest filled. */
+function plain(lines: Line[], count: number, { dark, log }: LineOptions): Built {
+  const { columns, bands: pairs } = bands(lines, count, log);
+  const colors = lines.map((line) => seriesColor(line.color, dark));
+  // A sample between two gaps is a point: a line would not show it.
+  const filter = (u: uPlot, index: number) => {
+    const alone = isolated(u.data[index] as Column);
+    return alone.length ? alone : null;
+  };
+  const series: uPlot.Series[] = lines.map(({ side }, i) => {
+    const color = colors[i]!;
+    return { stroke: color, width: 1.25, points: { show: false, size: 3, fill: color, stroke: color, width: 0, filter }, ...dash(side) };
+  });
+  const filled: uPlot.Band[] = [];
+  pairs.forEach((pair, i) => {
+    if (!pair) return;
+    series.push(UNSEEN, UNSEEN);
+    // The first of uPlot's columns is the times.
+    filled.push({ series: [pair[0] + 1, pair[1] + 1], fill: `${colors[i]}38` });
+  });
+  return { columns, series, bands: filled };
+}
+
+/** Each line on top of those before it, the greatest of the total above all; B is not stacked onto A. */
+function piled(drawn: Lines, options: LineOptions): Built {
   const built: Built = { columns: [], series: [], bands: [] };
-  for (const line of lines) {
-    const color = seriesColor(line.color, dark);
-    const points = { show: false, size: 3, fill: color, stroke: color, width: 0, filter: isolated };
-    built.columns.push(column(line.mean));
-    built.series.push({ stroke: color, width: 1.25, points, ...(line.side ? { dash: [5, 3] } : {}) });
-    if (!line.least || !line.greatest) continue;
-    // The envelope is two invisible lines with the space between them filled.
-    built.columns.push(column(line.greatest), column(line.least));
-    const at = built.columns.length;
-    built.series.push({ width: 0, points: { show: false } }, { width: 0, points: { show: false } });
-    built.bands.push({ series: [at - 1, at], fill: `${color}38` });
+  for (const side of [0, 1]) {
+    const lines = shownOf(drawn, options).filter((l) => l.side === side);
+    const { columns, peak } = stacked(lines.map((l) => l.mean), totalOf(drawn, side, options.only), drawn.count);
+    const first = built.columns.length + 1;
+    built.columns.push(...columns);
+    lines.forEach((line, i) => {
+      const color = seriesColor(line.color, options.dark);
+      const fill = side ? {} : { fill: `${color}b0` };
+      built.series.push({ stroke: color, width: 1, points: { show: false }, ...fill, ...dash(side) });
+      // Without a band the fill of what is above would reach down to zero, through all below.
+      if (i && !side) built.bands.push({ series: [first + i, first + i - 1], fill: `${color}b0` });
+    });
+    if (peak === null) continue;
+    const color = css('--muted');
+    built.series.push({ stroke: color, width: 0.75, points: { show: false }, ...dash(side) });
+    built.bands.push({ series: [first + peak, first + peak - 1], fill: `${color}22` });
   }
   return built;
 }
 
-/** A sample between two gaps is a point: a line would not show it. */
-function isolated(u: uPlot, index: number): number[] | null {
-  const data = u.data[index]!;
-  const out: number[] = [];
-  for (let i = 0; i < data.length; i++) if (data[i] != null && data[i - 1] == null && data[i + 1] == null) out.push(i);
-  return out.length ? out : null;
-}
-
-/** Each line on top of those before it; B is not stacked onto A. */
-function stack(lines: Line[], dark: boolean): Built {
-  const built: Built = { columns: [], series: [], bands: [] };
-  const sums: (Float64Array | null)[] = [null, null];
-  for (const line of lines) {
-    const below = sums[line.side] ?? null;
-    const top = line.mean.map((v, i) => {
-      const under = below?.[i] ?? NaN;
-      return Number.isNaN(v) ? under : v + (Number.isNaN(under) ? 0 : under);
-    });
-    sums[line.side] = top;
-    const color = seriesColor(line.color, dark);
-    built.columns.push(column(top));
-    built.series.push({
-      stroke: color,
-      width: 1,
-      points: { show: false },
-      ...(line.side ? { dash: [5, 3] } : { fill: `${color}b0` }),
-    });
-    const at = built.columns.length;
-    if (below && !line.side) built.bands.push({ series: [at, at - 1], fill: `${color}b0` });
-  }
-  // The fill reaches down to zero, so what is highest is drawn first.
-  return built;
-}
-
-function extremes(columns: Column[], { log, unit }: LineOptions): [number, number] {
-  let low = Infinity;
-  let high = -Infinity;
-  for (const values of columns)
-    for (const v of values) {
-      if (v === null || (log && v <= 0)) continue;
-      if (v < low) low = v;
-      if (v > high) high = v;
-    }
-  if (low > high) return log ? [1, 10] : [0, 1];
+function limitsOf(columns: Column[], { log, unit }: LineOptions): [number, number] {
+  const found = extent(columns);
+  if (!found) return log ? [1, 10] : [0, 1];
+  let [low, high] = found;
   if (log) {
     const base = Math.log(baseOf(unit));
     return [Math.exp(base * Math.floor(Math.log(low) / base)), Math.exp(base * Math.ceil(Math.log(high * 1.0001) / base))];

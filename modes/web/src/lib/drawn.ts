@@ -1,6 +1,7 @@
 // From answers of the server to what a chart draws.
 import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer } from '../api/types';
 import { legendText } from './legend';
+import { bounded, type Total } from './stack';
 
 export interface Line {
   key: string;
@@ -17,6 +18,8 @@ export interface Line {
 export interface Lines extends Grid {
   kind: 'lines';
   lines: Line[];
+  /** Of a stacked chart, by side, as the server added it up tick by tick. */
+  totals?: (Total | null)[];
   notes: string[];
 }
 
@@ -42,7 +45,8 @@ export interface Part {
 export function join(parts: Part[]): Drawn | null {
   const first = parts[0];
   if (!first) return null;
-  const notes = [...new Set(parts.flatMap((p) => [...p.answer.warnings]))];
+  // What warns goes first.
+  const notes = [...new Set([...parts.flatMap((p) => p.answer.warnings), ...parts.flatMap((p) => p.answer.infos)])];
   if (first.answer.kind === 'heatmap') {
     const { bounds, cells, greatest } = first.answer;
     return { ...gridOf(first), kind: 'heat', bounds, cells, greatest, notes };
@@ -81,6 +85,25 @@ export function onto(values: Float64Array, from: Grid, to: Grid): Float64Array {
     if (at >= 0 && at < values.length) out[i] = values[at]!;
   }
   return out;
+}
+
+/** The totals of sides, asked for by themselves, on the grid of what they belong to. */
+export function withTotals(drawn: Lines, parts: Part[]): Lines {
+  const totals: (Total | null)[] = [null, null];
+  for (const part of parts) {
+    if (part.answer.kind !== 'series') continue;
+    const { mean, least = mean, greatest = mean } = part.answer.series[0] ?? { mean: new Float64Array() };
+    const put = (values: Float64Array) => onto(values, gridOf(part), drawn);
+    if (mean.length) totals[part.side] = { mean: put(mean), least: put(least), greatest: put(greatest), exact: true };
+  }
+  return { ...drawn, totals };
+}
+
+/** The total of the lines of a side that are shown: exact if it is of all, or of one, else what bounds it. */
+export function totalOf(drawn: Lines, side: number, only: Set<string> | null): Total | null {
+  const mine = drawn.lines.filter((l) => l.side === side);
+  const shown = mine.filter((l) => !only || only.has(l.key));
+  return (shown.length === mine.length && drawn.totals?.[side]) || bounded(shown);
 }
 
 /** `name{a="b"}` without the labels that every series of an agent has. */

@@ -1,54 +1,74 @@
-/** Lots (docs/viewer-api.md, `view/range`) as uPlot takes data: columns, with null as a gap. */
+/** Lots (API.md, `view/range`) as uPlot takes data: columns, with null as a gap. */
 
+import { stack, type Total } from './stack';
+
+/** Lot i begins at `start + i * step`, seconds, and stands for `per` evaluated steps. */
 export interface Lots {
-  /** When lot 0 begins, seconds. */
   start: number;
-  /** Seconds from lot to lot. */
   step: number;
   count: number;
-  /** How many evaluated steps are in a lot. */
   per: number;
-  series: { mean: ArrayLike<number>; least?: ArrayLike<number>; greatest?: ArrayLike<number> }[];
+}
+
+export interface Series {
+  mean: ArrayLike<number>;
+  least?: ArrayLike<number>;
+  greatest?: ArrayLike<number>;
 }
 
 export type Column = (number | null)[];
 
 export interface Bands {
-  /** Times, then the mean of each series, then greatest and least of each that has them. */
-  data: [number[], ...Column[]];
-  /** For each series the indexes in `data` of greatest and least, as uPlot's `bands` want them, or null. */
+  /** The mean of each series, then greatest and least of each that has them. */
+  columns: Column[];
+  /** For each series the indexes in `columns` of greatest and least, or null. */
   bands: ([number, number] | null)[];
 }
 
-/** NaN, and what is no number that can be drawn, as null. */
-export function column(values: ArrayLike<number>, count: number): Column {
-  return Array.from({ length: count }, (_, i) => (Number.isFinite(values[i]) ? values[i]! : null));
+/** NaN, and what is no number that can be drawn, as null; with `positive` also what has no place on a logarithmic axis. */
+export function column(values: ArrayLike<number>, count: number, positive = false): Column {
+  return Array.from({ length: count }, (_, i) => {
+    const value = values[i] ?? NaN;
+    return Number.isFinite(value) && (!positive || value > 0) ? value : null;
+  });
 }
 
 /** When a lot is: in the middle of the steps it stands for. */
-export function lotTimes({ start, step, count, per }: Pick<Lots, 'start' | 'step' | 'count' | 'per'>): number[] {
+export function lotTimes({ start, step, count, per }: Lots): number[] {
   const middle = ((Math.max(1, per) - 1) * step) / (2 * Math.max(1, per));
   return Array.from({ length: count }, (_, i) => start + i * step + middle);
 }
 
-/** The columns of a chart with a line for each series, and a band from least to greatest around it. */
-export function bands(lots: Lots): Bands {
-  const { count, series } = lots;
-  const data: Bands['data'] = [lotTimes(lots), ...series.map(({ mean }) => column(mean, count))];
+/** A line for each series, and a band from least to greatest around it. */
+export function bands(series: Series[], count: number, positive = false): Bands {
+  const columns = series.map(({ mean }) => column(mean, count, positive));
   const pairs = series.map(({ least, greatest }): [number, number] | null => {
     if (!least || !greatest) return null;
-    data.push(column(greatest, count), column(least, count));
-    return [data.length - 2, data.length - 1];
+    columns.push(column(greatest, count, positive), column(least, count, positive));
+    return [columns.length - 2, columns.length - 1];
   });
-  return { data, bands: pairs };
+  return { columns, bands: pairs };
+}
+
+export interface Stacked {
+  /** The top of each part, then, if it is known, the greatest of the total. */
+  columns: Column[];
+  peak: number | null;
+}
+
+/** Means one on top of the other, and over them as a line how far the total went: a spike of one tick is not averaged away. */
+export function stacked(means: Float64Array[], total: Total | null, count: number): Stacked {
+  const columns = stack(means).map((top) => column(top, count));
+  if (!total || !columns.length) return { columns, peak: null };
+  columns.push(column(total.greatest, count));
+  return { columns, peak: columns.length - 1 };
 }
 
 /** Indexes of values with gaps on both sides: no line goes through them, so they want a dot. */
-export function isolated(values: Column): number[] {
+export function isolated(values: ArrayLike<number | null | undefined>): number[] {
   const found: number[] = [];
-  values.forEach((value, i) => {
-    if (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null) found.push(i);
-  });
+  const none = (i: number) => (values[i] ?? null) === null;
+  for (let i = 0; i < values.length; i++) if (!none(i) && none(i - 1) && none(i + 1)) found.push(i);
   return found;
 }
 

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, getRange } from '../api/client';
 import type { Chart, Input } from '../api/types';
-import { asked, join, type Drawn, type Part } from '../lib/drawn';
+import { asked, join, withTotals, type Drawn, type Part } from '../lib/drawn';
 import { fill } from '../lib/promql';
 import { narrow } from '../lib/narrow';
+import { totalQuery } from '../lib/stack';
 import * as view from './view';
 
 export interface Loaded {
@@ -25,12 +26,21 @@ interface Wanted {
   format?: 'series' | 'heatmap';
 }
 
-/** What a chart draws. `$interval` is the server's to fill in, who knows the step, unless the page's own choice is there. */
-async function ask(wanted: Wanted, signal: AbortSignal): Promise<Part[]> {
+/** A query of a chart as it is asked. */
+interface Asked {
+  query: string;
+  legend: string;
+  quantile?: string;
+  /** Of the evaluation, where it must be that of something else. */
+  step?: number;
+}
+
+/** Asks each query of each input. `$interval` is the server's to fill in, who knows the step, unless the page's own choice is there. */
+async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promise<Part[]> {
   const both = wanted.inputs.length > 1;
   const sides = both ? wanted.inputs.slice(0, 2) : [undefined];
   const requests = sides.flatMap((input, side) =>
-    asked(wanted.chart).map(async ({ query, legend, quantile }): Promise<Part> => {
+    queries.map(async ({ query, legend, quantile, step }): Promise<Part> => {
       const variables: Record<string, string> = {};
       if (quantile) variables.quantile = quantile;
       if (wanted.over !== null) variables.interval = `${Math.round(wanted.over * 1000)}ms`;
@@ -41,6 +51,7 @@ async function ask(wanted: Wanted, signal: AbortSignal): Promise<Part[]> {
           start: wanted.start + shift,
           end: wanted.end + shift,
           points: wanted.points,
+          ...(step ? { step } : {}),
           ...(wanted.format ? { format: wanted.format } : {}),
           ...(input ? { input: input.name } : {}),
         },
@@ -52,7 +63,17 @@ async function ask(wanted: Wanted, signal: AbortSignal): Promise<Part[]> {
   return Promise.all(requests);
 }
 
-export const loadChart = async (wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> => join(await ask(wanted, signal));
+/** What a chart draws. */
+export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> {
+  const queries = asked(wanted.chart);
+  const parts = await ask(wanted, queries, signal);
+  const drawn = join(parts);
+  const reduced = parts.some((p) => p.answer.kind === 'series' && p.answer.reduced);
+  if (wanted.chart.kind !== 'stacked' || drawn?.kind !== 'lines' || !reduced) return drawn;
+  const total: Asked = { query: totalQuery(queries.map((q) => q.query)), legend: '', step: drawn.step / drawn.per };
+  // Without it the chart says what bounds the total.
+  return ask(wanted, [total], signal).then((totals) => withTotals(drawn, totals), () => drawn);
+}
 
 /** Data for a chart while it is `near` the screen; aborted when it leaves, or something else is wanted. */
 export function useChartData(chart: Chart, near: boolean, width: number, format?: 'series' | 'heatmap'): Loaded {
