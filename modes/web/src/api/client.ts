@@ -1,18 +1,19 @@
 import { decodeRange } from './decode';
 import type { About, Dashboard, Metric, RangeAnswer, ServerState } from './types';
 
-/** An answer that says what was wrong; `range` is which bytes of the query. */
+/** An answer that says what was wrong; `range` is which bytes of the query, as it was sent. */
 export class ApiError extends Error {
   constructor(
     message: string,
     readonly status: number,
     readonly range: [number, number] | null = null,
+    readonly query = '',
   ) {
     super(message);
   }
 }
 
-async function refuse(response: Response): Promise<never> {
+async function refuse(response: Response, query = ''): Promise<never> {
   const text = await response.text();
   let said: { error?: string; range?: [number, number] } = {};
   try {
@@ -20,7 +21,7 @@ async function refuse(response: Response): Promise<never> {
   } catch {
     // Not ours: a proxy's page, or nothing.
   }
-  throw new ApiError(said.error ?? `${response.status} ${response.statusText}`, response.status, said.range ?? null);
+  throw new ApiError(said.error ?? `${response.status} ${response.statusText}`, response.status, said.range ?? null, query);
 }
 
 async function getJson<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -52,7 +53,7 @@ export async function getRange(request: RangeRequest, signal?: AbortSignal): Pro
   const response = long
     ? await fetch('view/range', { method: 'POST', body: form, headers: { 'x-rezolus': '1' }, signal: signal ?? null })
     : await fetch(`view/range?${form}`, { signal: signal ?? null });
-  if (!response.ok) return refuse(response);
+  if (!response.ok) return refuse(response, request.query);
   return decodeRange(await response.arrayBuffer());
 }
 

@@ -1,4 +1,4 @@
-// What the server answers, as docs/viewer-api.md says.
+// What the server answers, as API.md says.
 
 export type Labels = Record<string, string>;
 

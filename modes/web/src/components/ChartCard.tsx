@@ -54,13 +54,33 @@ export function ChartCard({ id, chart, height = 180 }: Props) {
       {chart.missing ? (
         <p class="said">{chart.missing}</p>
       ) : error ? (
-        <QueryError error={error} query={chart.queries[0]?.query ?? ''} />
+        <QueryError error={error} />
       ) : drawn ? (
         <Body id={id} chart={chart} drawn={drawn} ways={ways} width={width} height={height} canvas={setCanvas} />
       ) : (
         <div class="waiting" style={{ height: `${height}px` }} />
       )}
+      {drawn && <Notes drawn={drawn} open={id.startsWith('explore/')} />}
     </section>
+  );
+}
+
+/** What the server remarks: what warns always, the rest where it is asked for. */
+function Notes({ drawn: { warnings, infos }, open }: { drawn: Drawn; open: boolean }) {
+  return (
+    <>
+      {warnings.map((text) => (
+        <p key={text} class="note warned">
+          {text}
+        </p>
+      ))}
+      {infos.length > 0 && (
+        <details class="note" open={open}>
+          <summary>{infos.length === 1 ? 'a remark' : `${infos.length} remarks`}</summary>
+          {infos.join(' ')}
+        </details>
+      )}
+    </>
   );
 }
 
@@ -130,7 +150,6 @@ function Body({ id, chart, drawn, ways, width, height, canvas }: BodyProps) {
           <i class="low" /> p50 <i class="high" /> p99
         </p>
       )}
-      {drawn.notes.length > 0 && <p class="note">{drawn.notes.join(' ')}</p>}
     </>
   );
 }

@@ -1,17 +1,17 @@
 import { ApiError } from '../api/client';
+import { cut } from '../lib/promql/places';
 
-/** What is wrong with a query, and where: bytes of the query are underlined. */
-export function QueryError({ error, query }: { error: Error; query: string }) {
-  const range = error instanceof ApiError ? error.range : null;
-  const bytes = new TextEncoder().encode(query);
-  const text = (from: number, to: number) => new TextDecoder().decode(bytes.slice(from, to));
+/** What is wrong with a query, and where: the query as it was asked, underlined. */
+export function QueryError({ error }: { error: Error }) {
+  const { range, query } = error instanceof ApiError ? error : { range: null, query: '' };
+  const [before, marked, behind] = range && query ? cut(query, range) : [];
   return (
     <div class="error" role="alert">
-      {range && query && (
+      {marked !== undefined && (
         <code>
-          {text(0, range[0])}
-          <mark>{text(range[0], range[1]) || ' '}</mark>
-          {text(range[1], bytes.length)}
+          {before}
+          <mark>{marked || ' '}</mark>
+          {behind}
         </code>
       )}
       <p>{error.message}</p>

@@ -1,7 +1,7 @@
 import { timeTicks } from '../lib/time';
 
 /** Room around what is drawn, in CSS pixels: the same for all charts, so that their time axes are in line. */
-export const ROOM = { left: 64, right: 10, top: 8, bottom: 22 };
+export const ROOM = { left: 72, right: 10, top: 8, bottom: 22 };
 
 /** A colour of the style sheet. */
 export const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { SeriesAnswer } from '../api/types';
-import { asked, difference, join, lotAt, onto, quantiles, type Heat } from './drawn';
+import { asked, difference, join, lotAt, onto, quantiles, totalOf, withTotals, type Heat } from './drawn';
 
 const grid = { start: 100, step: 1, count: 3, per: 1, interval: 1 };
 
@@ -23,6 +23,29 @@ test('B is put onto the time axis of A and has its colours', () => {
   expect([...difference(drawn, true).lines[0]!.mean]).toEqual([4, 3, NaN]);
 });
 
+test('what the server said is said once, warnings apart from infos', () => {
+  const noted = { ...answer([1]), warnings: ['w'], infos: ['i'] };
+  const part = { legend: '', answer: noted, side: 0, shift: 0 };
+  const drawn = join([part, part]);
+  expect([drawn?.warnings, drawn?.infos]).toEqual([['w'], ['i']]);
+});
+
+test('totals are exact of all lines, and bounds of some', () => {
+  const lots: SeriesAnswer = {
+    ...grid, count: 1, kind: 'series', reduced: true, warnings: [], infos: [],
+    series: ['0', '1'].map((id) => ({ labels: { id }, mean: Float64Array.of(1), least: Float64Array.of(0), greatest: Float64Array.of(9) })),
+  };
+  const part = { legend: '{{id}}', answer: lots, side: 0, shift: 0 };
+  const drawn = join([part]);
+  if (drawn?.kind !== 'lines') throw new Error('no lines');
+  expect(totalOf(drawn, 0, null)).toMatchObject({ exact: false, greatest: Float64Array.of(18) });
+  const whole: SeriesAnswer = { ...lots, series: [{ labels: {}, mean: Float64Array.of(2), least: Float64Array.of(1), greatest: Float64Array.of(10) }] };
+  const known = withTotals(drawn, [{ ...part, answer: whole }]);
+  expect(totalOf(known, 0, null)).toMatchObject({ exact: true, greatest: Float64Array.of(10) });
+  expect(totalOf(known, 0, new Set([drawn.lines[0]!.key]))).toMatchObject({ exact: true, greatest: Float64Array.of(9) });
+  expect(totalOf(known, 1, null)).toBeNull();
+});
+
 test('series without any value are not drawn', () => {
   const drawn = join([{ legend: '', answer: answer([NaN, NaN, NaN]), side: 0, shift: 0 }]);
   expect(drawn?.kind === 'lines' && drawn.lines).toEqual([]);
@@ -36,7 +59,7 @@ test('values of another grid: the lot at or before, none outside', () => {
 
 test('quantiles are within the bucket that holds the rank', () => {
   const cells = { lot: Uint32Array.of(0, 0), bucket: Uint32Array.of(0, 1), count: Float64Array.of(1, 1) };
-  const heat: Heat = { ...grid, kind: 'heat', bounds: [0, 10, 30], cells, greatest: 1, notes: [] };
+  const heat: Heat = { ...grid, kind: 'heat', bounds: [0, 10, 30], cells, greatest: 1, warnings: [], infos: [] };
   const [median, high] = quantiles(heat, [0.5, 0.75]);
   expect(median![0]).toBe(10);
   expect(high![0]).toBe(20);

@@ -20,7 +20,8 @@ export interface Lines extends Grid {
   lines: Line[];
   /** Of a stacked chart, by side, as the server added it up tick by tick. */
   totals?: (Total | null)[];
-  notes: string[];
+  warnings: string[];
+  infos: string[];
 }
 
 export interface Heat extends Grid {
@@ -28,7 +29,8 @@ export interface Heat extends Grid {
   bounds: number[];
   cells: HeatAnswer['cells'];
   greatest: number;
-  notes: string[];
+  warnings: string[];
+  infos: string[];
 }
 
 export type Drawn = Lines | Heat;
@@ -45,11 +47,11 @@ export interface Part {
 export function join(parts: Part[]): Drawn | null {
   const first = parts[0];
   if (!first) return null;
-  // What warns goes first.
-  const notes = [...new Set([...parts.flatMap((p) => p.answer.warnings), ...parts.flatMap((p) => p.answer.infos)])];
+  const said = (of: (p: Part) => string[]) => [...new Set(parts.flatMap(of))];
+  const notes = { warnings: said((p) => p.answer.warnings), infos: said((p) => p.answer.infos) };
   if (first.answer.kind === 'heatmap') {
     const { bounds, cells, greatest } = first.answer;
-    return { ...gridOf(first), kind: 'heat', bounds, cells, greatest, notes };
+    return { ...gridOf(first), kind: 'heat', bounds, cells, greatest, ...notes };
   }
   const grid = gridOf(first);
   const lines: Line[] = [];
@@ -67,7 +69,7 @@ export function join(parts: Part[]): Drawn | null {
       lines.push(line);
     }
   }
-  return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), notes };
+  return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), ...notes };
 }
 
 function gridOf({ answer, shift }: Part): Grid {
