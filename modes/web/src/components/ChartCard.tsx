@@ -1,12 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
-import { difference, type Drawn, type Lines } from '../lib/drawn';
+import type { Drawn } from '../lib/drawn';
+import { readWays, shaped, shapesOf, writeWays, CELLS, type Ways } from '../lib/ways';
 import { useChartData } from '../state/chart-data';
 import * as view from '../state/view';
-import { ChartMenu, type Ways } from './ChartMenu';
-import { DataTable } from './DataTable';
-import { Legend } from './Legend';
-import { PlotFrame } from './PlotFrame';
+import { ChartBody, fits, usual } from './ChartBody';
+import { ChartMenu } from './ChartMenu';
 import { QueryError } from './QueryError';
 
 interface Props {
@@ -36,9 +35,19 @@ function useSeen() {
 
 export function ChartCard({ id, chart, height = 180 }: Props) {
   const { ref, near, width } = useSeen();
-  const [ways, change] = useState<Ways>({ table: false, log: chart.kind === 'percentiles', heat: chart.kind === 'heatmap' });
+  const key = `as/${id}`;
+  const ways = readWays(chart, view.selected.value[key] ?? []);
+  const change = (next: Ways) => view.choose(key, writeWays(chart, next));
+  const asked = useMemo(() => shaped(chart, ways.shape), [chart, ways.shape]);
   const [canvas, setCanvas] = useState<HTMLCanvasElement | null>(null);
-  const { drawn, error, loading } = useChartData(chart, near && !chart.missing, width);
+  const format = ways.shape && CELLS.has(ways.shape) ? 'heatmap' : undefined;
+  const { drawn, error, loading } = useChartData(asked, near && !chart.missing, width, format);
+  // That its queries give distributions is known from then on, also while it is drawn otherwise.
+  const cells = useRef(false);
+  if (drawn?.kind === 'heat' && asked.queries === chart.queries) cells.current = true;
+  const shapes = shapesOf(chart, cells.current);
+  const shape = ways.shape ?? (drawn && usual(chart, drawn));
+  const ready = drawn && shape && fits(drawn, shape);
   return (
     <section
       class={`card ${chart.missing ? 'missing-card' : ''}`}
@@ -49,24 +58,24 @@ export function ChartCard({ id, chart, height = 180 }: Props) {
       <header>
         <h3 title={chart.description}>{chart.title}</h3>
         <span class="unit">{chart.unit === 'count' ? '' : chart.unit}</span>
-        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} change={change} />}
+        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} shapes={shapes} change={change} />}
       </header>
       {chart.missing ? (
         <p class="said">{chart.missing}</p>
       ) : error ? (
         <QueryError error={error} />
-      ) : drawn ? (
-        <Body id={id} chart={chart} drawn={drawn} ways={ways} width={width} height={height} canvas={setCanvas} />
+      ) : ready ? (
+        <ChartBody id={id} chart={asked} drawn={drawn} shape={shape} ways={ways} width={width} height={height} canvas={setCanvas} />
       ) : (
         <div class="waiting" style={{ height: `${height}px` }} />
       )}
-      {drawn && <Notes drawn={drawn} open={id.startsWith('explore/')} />}
+      {drawn && <Notes drawn={drawn} all={ways.table || id.startsWith('explore/')} />}
     </section>
   );
 }
 
-/** What the server remarks: what warns always, the rest where it is asked for. */
-function Notes({ drawn: { warnings, infos }, open }: { drawn: Drawn; open: boolean }) {
+/** What the server remarks: what warns always, the rest where one looks closely, since it is of most charts. */
+function Notes({ drawn: { warnings, infos }, all }: { drawn: Drawn; all: boolean }) {
   return (
     <>
       {warnings.map((text) => (
@@ -74,87 +83,12 @@ function Notes({ drawn: { warnings, infos }, open }: { drawn: Drawn; open: boole
           {text}
         </p>
       ))}
-      {infos.length > 0 && (
-        <details class="note" open={open}>
-          <summary>{infos.length === 1 ? 'a remark' : `${infos.length} remarks`}</summary>
-          {infos.join(' ')}
-        </details>
-      )}
+      {all &&
+        infos.map((text) => (
+          <p key={text} class="note">
+            {text}
+          </p>
+        ))}
     </>
   );
 }
-
-interface BodyProps {
-  id: string;
-  chart: Chart;
-  drawn: Drawn;
-  ways: Ways;
-  width: number;
-  height: number;
-  canvas: (canvas: HTMLCanvasElement) => void;
-}
-
-function Body({ id, chart, drawn, ways, width, height, canvas }: BodyProps) {
-  const chosen = view.selected.value[id];
-  const only = chosen ? new Set(chosen) : null;
-  const { mode } = view.compare.value;
-  const two = view.inputs.value.length > 1 && drawn.kind === 'lines';
-  const apart = two && (mode === 'side' || ways.heat);
-  const shown = useMemo(
-    () => (two && (mode === 'difference' || mode === 'ratio') ? difference(drawn as Lines, mode === 'ratio') : drawn),
-    [drawn, two, mode],
-  );
-  const sides = useMemo(() => (apart ? [0, 1].map((side) => sideOf(drawn as Lines, side)) : []), [drawn, apart]);
-  if (drawn.kind === 'lines' && drawn.lines.length === 0) return <p class="said">No value in this span of time.</p>;
-  const rows = drawn.kind === 'lines' && ways.heat ? Math.min(420, Math.max(height, drawn.lines.length * 9 + 30)) : height;
-  const common = {
-    id,
-    title: chart.title,
-    stacked: chart.kind === 'stacked',
-    log: ways.log,
-    unit: chart.unit,
-    height: rows,
-    only,
-  };
-  if (ways.table) return <DataTable drawn={drawn} unit={chart.unit} />;
-  const unit = two && mode === 'ratio' ? 'count' : chart.unit;
-  return (
-    <>
-      {apart ? (
-        <div class="apart">
-          {sides.map((mine, side) => (
-            <PlotFrame
-              key={side}
-              {...common}
-              id={`${id}/${side}`}
-              drawn={mine}
-              heat={ways.heat}
-              width={Math.floor(width / 2) - 4}
-            />
-          ))}
-        </div>
-      ) : (
-        <PlotFrame
-          {...common}
-          unit={unit}
-          stacked={common.stacked && shown === drawn}
-          drawn={shown}
-          heat={ways.heat}
-          width={width}
-          canvas={canvas}
-        />
-      )}
-      {shown.kind === 'lines' && !ways.heat && <Legend id={id} drawn={shown} only={only} />}
-      {drawn.kind === 'heat' && (
-        <p class="note over-key">
-          <i class="low" /> p50 <i class="high" /> p99
-        </p>
-      )}
-    </>
-  );
-}
-
-const sideOf = (drawn: Lines, side: number): Lines => ({
-  ...drawn,
-  lines: drawn.lines.filter((l) => l.side === side).map((l) => ({ ...l, side: 0 })),
-});

@@ -1,25 +1,31 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
+import type { Shape, Ways } from '../lib/ways';
 import { copyLink, saveCsv, savePng, saveSvg } from './save';
 import * as view from '../state/view';
-
-export interface Ways {
-  table: boolean;
-  log: boolean;
-  heat: boolean;
-}
 
 interface Props {
   chart: Chart;
   drawn: Drawn | null;
   canvas: HTMLCanvasElement | null;
   ways: Ways;
+  /** What it can be shown as; the first is how it is unless something is chosen. */
+  shapes: Shape[];
   change: (ways: Ways) => void;
 }
 
+const NAMES: Record<Shape, string> = {
+  lines: 'Lines',
+  rows: 'Heatmap, a row each',
+  quantiles: 'Quantiles',
+  heatmap: 'Heatmap',
+  spectrum: 'Quantile spectrum',
+  distribution: 'Distribution at an instant',
+};
+
 /** What can be done with a chart. Closes with Escape, by leaving it, and after doing something. */
-export function ChartMenu({ chart, drawn, canvas, ways, change }: Props) {
+export function ChartMenu({ chart, drawn, canvas, ways, shapes, change }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -46,6 +52,9 @@ export function ChartMenu({ chart, drawn, canvas, ways, change }: Props) {
     view.page.value = 'explore';
   };
   const lines = drawn?.kind === 'lines' ? drawn : null;
+  const shape = ways.shape ?? shapes[0];
+  const lineLike = shape === 'lines' || shape === 'quantiles';
+  const choose = (s: Shape) => change({ ...ways, table: false, shape: s === shapes[0] ? null : s, log: s === 'quantiles' });
   return (
     <div
       class="menu"
@@ -67,16 +76,18 @@ export function ChartMenu({ chart, drawn, canvas, ways, change }: Props) {
           <button role="menuitemcheckbox" aria-checked={ways.table} onClick={act(() => change({ ...ways, table: !ways.table }))}>
             Table of values
           </button>
-          {lines && chart.kind !== 'heatmap' && (
-            <button role="menuitemcheckbox" aria-checked={ways.heat} onClick={act(() => change({ ...ways, heat: !ways.heat }))}>
-              As heatmap
-            </button>
-          )}
-          {lines && chart.kind !== 'stacked' && !ways.heat && (
+          {lines && lineLike && chart.kind !== 'stacked' && (
             <button role="menuitemcheckbox" aria-checked={ways.log} onClick={act(() => change({ ...ways, log: !ways.log }))}>
               Logarithmic axis
             </button>
           )}
+          {shapes.length > 1 && <hr />}
+          {shapes.length > 1 &&
+            shapes.map((s) => (
+              <button key={s} role="menuitemradio" aria-checked={s === shape} onClick={act(() => choose(s))}>
+                {s === 'lines' && chart.kind === 'stacked' ? 'Stacked' : NAMES[s]}
+              </button>
+            ))}
           <hr />
           {canvas && (
             <button role="menuitem" onClick={act(() => savePng(chart.title, canvas))}>

@@ -8,8 +8,10 @@ export function Marks({ width }: { width: number }) {
     (about?.events ?? []).map((e) => ({ ...e, timestamp: e.timestamp - (side ? view.compare.value.offset : 0) })),
   );
   const missed = view.abouts.value[0]?.missed ?? [];
+  const pinned = view.pinned.value;
   return (
     <>
+      {pinned !== null && pinned >= start && pinned <= end && <div class="pin" style={{ left: `${x(pinned)}px` }} />}
       {missed
         .filter((m) => m.end >= start && m.start <= end)
         .map((m) => (

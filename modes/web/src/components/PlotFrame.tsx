@@ -1,19 +1,22 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import type { Drawn } from '../lib/drawn';
+import type { Drawn, Heat, Lines } from '../lib/drawn';
 import * as view from '../state/view';
 import { ROOM } from './frame';
 import { HeatPlot } from './heat-plot';
 import { LinePlot } from './line-plot';
 import { Marks } from './Marks';
+import { heatPicture, limitsOf, rowsPicture, spectrumPicture, valuesOf, type Picture } from './pictures';
 import { Tooltip } from './Tooltip';
 
 interface Props {
   id: string;
   title: string;
   drawn: Drawn;
-  heat: boolean;
+  /** What is shown beside it in the same colours. */
+  beside?: Drawn | undefined;
+  shape: 'lines' | 'rows' | 'heatmap' | 'spectrum';
   stacked: boolean;
   log: boolean;
   unit: string;
@@ -25,7 +28,7 @@ interface Props {
 
 /** What is drawn, and everything the pointer does on it: crosshair, tooltip, zooming by dragging. */
 export function PlotFrame(props: Props) {
-  const { id, drawn, heat, stacked, log, unit, width, height, only } = props;
+  const { id, drawn, shape, stacked, log, unit, width, height, only } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<LinePlot | HeatPlot | null>(null);
   const dark = view.dark.value;
@@ -34,15 +37,15 @@ export function PlotFrame(props: Props) {
   useEffect(() => {
     const at = view.range.peek();
     plot.current =
-      drawn.kind === 'heat' || heat
-        ? new HeatPlot(host.current!, drawn, { width, height, unit, dark }, at)
-        : new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only }, at);
+      drawn.kind === 'lines' && shape === 'lines'
+        ? new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only }, at)
+        : new HeatPlot(host.current!, pictureOf(props, dark), { width, height }, at);
     props.canvas?.(plot.current.canvas);
     return () => {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [drawn, heat, stacked, log, unit, width, height, dark, onlyKey]);
+  }, [drawn, shape, stacked, log, unit, width, height, dark, onlyKey]);
   useSignalEffect(() => plot.current?.show(view.range.value));
 
   return (
@@ -51,9 +54,19 @@ export function PlotFrame(props: Props) {
       <Pointer id={id} width={width} height={height}>
         <Marks width={width - ROOM.left - ROOM.right} />
       </Pointer>
-      <Tooltip id={id} drawn={drawn} heat={heat} stacked={stacked} unit={unit} only={only} width={width} height={height} />
+      <Tooltip id={id} drawn={drawn} heat={shape !== 'lines'} stacked={stacked} unit={unit} only={only} width={width} height={height} />
     </div>
   );
+}
+
+function pictureOf({ drawn, beside, shape, unit, height }: Props, dark: boolean): Picture {
+  if (drawn.kind === 'lines') {
+    const all = beside ? [...drawn.lines, ...(beside as Lines).lines] : drawn.lines;
+    return rowsPicture(drawn, unit, dark, limitsOf({ ...drawn, lines: all }, unit));
+  }
+  const other = beside as Heat | undefined;
+  if (shape === 'spectrum') return spectrumPicture(drawn, dark, valuesOf(other ? [drawn, other] : [drawn]));
+  return heatPicture(drawn, unit, dark, height - ROOM.top - ROOM.bottom, other);
 }
 
 interface PointerProps {
@@ -67,6 +80,7 @@ function Pointer({ id, width, height, children }: PointerProps) {
   const inner = width - ROOM.left - ROOM.right;
   const area = useRef<HTMLDivElement>(null);
   const line = useRef<HTMLDivElement>(null);
+  const moved = useRef(false);
   const [drag, setDrag] = useState<{ from: number; to: number; pan: boolean } | null>(null);
   const timeAt = (event: PointerEvent | MouseEvent) => {
     const { start, end } = view.range.value;
@@ -94,7 +108,8 @@ function Pointer({ id, width, height, children }: PointerProps) {
     if (!drag?.pan) view.cursor.value = { time, chart: id };
   };
   const up = () => {
-    if (drag && !drag.pan && Math.abs(place(drag.to) - place(drag.from)) > 4)
+    moved.current = drag !== null && (drag.pan || Math.abs(place(drag.to) - place(drag.from)) > 4);
+    if (drag && !drag.pan && moved.current)
       view.zoomTo(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to));
     setDrag(null);
   };
@@ -104,6 +119,13 @@ function Pointer({ id, width, height, children }: PointerProps) {
     area.current!.setPointerCapture(event.pointerId);
     const time = timeAt(event);
     setDrag({ from: time, to: time, pan: event.shiftKey });
+  };
+  // A click keeps an instant, another one there lets it go.
+  const click = (event: MouseEvent) => {
+    const time = timeAt(event);
+    const kept = view.pinned.value;
+    if (!moved.current) view.pin(kept !== null && Math.abs(place(kept) - place(time)) < 5 ? null : time);
+    moved.current = false;
   };
   const box = {
     left: `${ROOM.left}px`,
@@ -120,6 +142,7 @@ function Pointer({ id, width, height, children }: PointerProps) {
       onPointerMove={move}
       onPointerDown={down}
       onPointerUp={up}
+      onClick={click}
       onPointerCancel={() => setDrag(null)}
       onPointerLeave={() => !drag && (view.cursor.value = null)}
       onDblClick={() => view.back()}

@@ -1,4 +1,5 @@
-import { lotAt, quantiles, totalOf, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { lotAt, totalOf, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { byLot, MARKED, quantileName, quantilesOf } from '../lib/histogram';
 import { seriesColor } from '../lib/palette';
 import { formatTime } from '../lib/time';
 import { formatValue } from '../lib/units';
@@ -100,30 +101,10 @@ function totals(drawn: Lines, lot: number, unit: string, only: Set<string> | nul
 
 /** A distribution in a few numbers. */
 function spread(heat: Heat, lot: number, unit: string): Row[] {
-  const { cells, bounds } = heat;
-  const mine = [...cells.lot.keys()].filter((i) => cells.lot[i] === lot && cells.count[i]! > 0);
-  if (!mine.length) return [];
-  const one: Heat = {
-    ...heat,
-    cells: {
-      lot: cells.lot.filter((l) => l === lot),
-      bucket: pick(cells.bucket, cells.lot, lot),
-      count: pick(cells.count, cells.lot, lot),
-    },
-  };
-  const qs = [0.999, 0.99, 0.9, 0.5];
-  const rows = quantiles(one, qs).map((values, k) => ({
-    label: `p${+(qs[k]! * 100).toFixed(1)}`,
-    value: formatValue(values[lot]!, unit),
-  }));
-  const top = Math.max(...mine.map((i) => cells.bucket[i]!));
-  const total = mine.reduce((sum, i) => sum + cells.count[i]!, 0);
-  return [
-    { label: 'at most', value: formatValue(bounds[top + 1]!, unit) },
-    ...rows,
-    { label: 'counted', value: formatValue(total, 'events/s') },
-  ];
+  const list = byLot(heat).get(lot);
+  if (!list) return [];
+  const values = quantilesOf(list, heat.bounds, MARKED);
+  const rows = MARKED.map((q, k) => ({ label: q === 1 ? 'at most' : quantileName(q), value: formatValue(values[k]!, unit) }));
+  const total = list.reduce((sum, [, n]) => sum + n, 0);
+  return [...rows.reverse(), { label: 'counted', value: formatValue(total, 'events/s') }];
 }
-
-const pick = <T extends Uint32Array | Float64Array>(of: T, lots: Uint32Array, lot: number) =>
-  of.filter((_, i) => lots[i] === lot) as T;

@@ -14,3 +14,20 @@ export function ticksOf({ start, end }: { start: number; end: number }, width: n
   const ticks = timeTicks(start, end, Math.max(2, Math.floor(width / 80)));
   return ticks.filter((t) => t.value >= start && t.value <= end - margin);
 }
+
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/** An empty canvas of a size in CSS pixels, as fine as the screen is. */
+export function fitted(canvas: HTMLCanvasElement, { width, height }: Size): CanvasRenderingContext2D {
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext('2d')!;
+  context.scale(ratio, ratio);
+  return context;
+}

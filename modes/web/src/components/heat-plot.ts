@@ -1,64 +1,22 @@
-import type { Heat, Line, Lines } from '../lib/drawn';
-import { quantiles } from '../lib/drawn';
-import { matrixRaster, raster } from '../lib/heat';
-import { heatColor } from '../lib/palette';
-import { formatValue } from '../lib/units';
 import type { Range } from '../state/view';
-import { css, FONT, ROOM, ticksOf } from './frame';
+import { css, fitted, FONT, ROOM, ticksOf, type Size } from './frame';
+import type { Picture } from './pictures';
 
-export interface HeatOptions {
-  width: number;
-  height: number;
-  unit: string;
-  dark: boolean;
-}
-
-export const OVER = [0.5, 0.99];
-
-/** Lowest first on the vertical axis: of lines by number where labels are numbers. */
-export function rowsOf(drawn: Lines): Line[] {
-  return [...drawn.lines].sort((a, b) => a.label.localeCompare(b.label, undefined, { numeric: true }));
-}
-
-/** A row for each line or bucket, a column for each lot, on one canvas. */
+/** A picture on one canvas: a column for each lot, its lines stretched to the height there is. */
 export class HeatPlot {
   readonly canvas = document.createElement('canvas');
   private readonly image = document.createElement('canvas');
-  private readonly rows: number;
-  private readonly labels: (row: number) => string;
 
   constructor(
     host: HTMLElement,
-    private readonly drawn: Heat | Lines,
-    private readonly options: HeatOptions,
+    private readonly picture: Picture,
+    private readonly size: Size,
     range: Range,
   ) {
-    const color = (t: number) => heatColor(t, options.dark);
-    let pixels: Uint8ClampedArray;
-    let image: number;
-    if (drawn.kind === 'heat') {
-      this.rows = Math.max(1, drawn.bounds.length - 1);
-      this.labels = (row) => formatValue(drawn.bounds[row]!, options.unit);
-      const fits = Math.max(1, Math.ceil(this.rows / Math.max(1, options.height - ROOM.top - ROOM.bottom)));
-      image = Math.ceil(this.rows / fits);
-      pixels = raster(thinned(drawn, fits), drawn.count, image, color, 'log');
-    } else {
-      const lines = rowsOf(drawn);
-      this.rows = Math.max(1, lines.length);
-      this.labels = (row) => lines[row]?.label ?? '';
-      image = this.rows;
-      const [min, max] = matrixLimits(lines, options.unit);
-      pixels = matrixRaster(
-        lines.map((l) => l.greatest ?? l.mean),
-        drawn.count,
-        min,
-        max,
-        color,
-      );
-    }
-    this.image.width = Math.max(1, drawn.count);
-    this.image.height = image;
-    const copy = new ImageData(this.image.width, image);
+    const { grid, pixels, lines } = picture;
+    this.image.width = Math.max(1, grid.count);
+    this.image.height = Math.max(1, lines);
+    const copy = new ImageData(this.image.width, this.image.height);
     copy.data.set(pixels.subarray(0, copy.data.length));
     this.image.getContext('2d')!.putImageData(copy, 0, 0);
     this.canvas.className = 'heat';
@@ -67,14 +25,9 @@ export class HeatPlot {
   }
 
   show(range: Range) {
-    const { width, height } = this.options;
-    const ratio = devicePixelRatio || 1;
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.canvas.style.width = `${width}px`;
-    this.canvas.style.height = `${height}px`;
-    const context = this.canvas.getContext('2d')!;
-    context.scale(ratio, ratio);
+    const { width, height } = this.size;
+    const { grid } = this.picture;
+    const context = fitted(this.canvas, this.size);
     const w = width - ROOM.left - ROOM.right;
     const h = height - ROOM.top - ROOM.bottom;
     const x = (time: number) => ROOM.left + ((time - range.start) / (range.end - range.start)) * w;
@@ -85,23 +38,23 @@ export class HeatPlot {
     context.fillStyle = css('--cell');
     context.fillRect(ROOM.left, ROOM.top, w, h);
     context.imageSmoothingEnabled = false;
-    const left = x(this.drawn.start);
-    const right = x(this.drawn.start + this.drawn.count * this.drawn.step);
+    const left = x(grid.start);
+    const right = x(grid.start + grid.count * grid.step);
     context.drawImage(this.image, left, ROOM.top, right - left, h);
-    if (this.drawn.kind === 'heat') this.overlay(context, this.drawn, x, h);
+    this.overlay(context, x, h);
     context.restore();
     this.axes(context, range, x, h);
   }
 
-  /** Quantiles as lines over the distribution. */
-  private overlay(context: CanvasRenderingContext2D, heat: Heat, x: (time: number) => number, h: number) {
-    quantiles(heat, OVER).forEach((values, k) => {
+  private overlay(context: CanvasRenderingContext2D, x: (time: number) => number, h: number) {
+    const { grid, over } = this.picture;
+    for (const { values, color } of over) {
       context.beginPath();
       let down = false;
       values.forEach((value, i) => {
         if (Number.isNaN(value)) return void (down = false);
-        const px = x(heat.start + (i + 0.5) * heat.step);
-        const py = ROOM.top + h * (1 - rowOf(heat.bounds, value) / this.rows);
+        const px = x(grid.start + (i + 0.5) * grid.step);
+        const py = ROOM.top + h * (1 - value);
         if (down) context.lineTo(px, py);
         else context.moveTo(px, py);
         down = true;
@@ -110,63 +63,32 @@ export class HeatPlot {
       context.strokeStyle = css('--halo');
       context.lineWidth = 3;
       context.stroke();
-      context.strokeStyle = k ? css('--over-high') : css('--over-low');
+      context.strokeStyle = css(color);
       context.lineWidth = 1.25;
       context.stroke();
-    });
+    }
   }
 
   private axes(context: CanvasRenderingContext2D, range: Range, x: (time: number) => number, h: number) {
-    const { width, height } = this.options;
+    const { width, height } = this.size;
     context.font = FONT;
     context.fillStyle = css('--muted');
     context.textAlign = 'center';
     context.textBaseline = 'top';
-    for (const tick of ticksOf(range, width))
-      context.fillText(tick.label, x(tick.value), height - ROOM.bottom + 6);
+    for (const tick of ticksOf(range, width)) context.fillText(tick.label, x(tick.value), height - ROOM.bottom + 6);
     context.textAlign = 'right';
     context.textBaseline = 'middle';
-    const every = Math.max(1, Math.ceil(this.rows / Math.max(1, Math.floor(h / 16))));
-    for (let row = 0; row < this.rows; row += every)
-      context.fillText(this.labels(row), ROOM.left - 6, ROOM.top + h * (1 - (row + 0.5) / this.rows), ROOM.left - 8);
+    // From the bottom, without those that would be over the one before.
+    let below = Infinity;
+    for (const { at, label } of this.picture.ticks) {
+      const y = ROOM.top + h * (1 - at);
+      if (below - y < 14) continue;
+      context.fillText(label, ROOM.left - 6, y, ROOM.left - 8);
+      below = y;
+    }
   }
 
   destroy() {
     this.canvas.remove();
   }
-}
-
-/** Cells with `by` neighbouring buckets added up, where there are more buckets than pixels. */
-function thinned({ cells, count: columns }: Heat, by: number): Heat['cells'] {
-  if (by === 1) return cells;
-  const sums = new Map<number, number>();
-  cells.lot.forEach((lot, i) => {
-    const at = Math.floor(cells.bucket[i]! / by) * columns + lot;
-    sums.set(at, (sums.get(at) ?? 0) + cells.count[i]!);
-  });
-  const places = [...sums.keys()];
-  return {
-    lot: Uint32Array.from(places, (at) => at % columns),
-    bucket: Uint32Array.from(places, (at) => Math.floor(at / columns)),
-    count: Float64Array.from(sums.values()),
-  };
-}
-
-export function matrixLimits(lines: Line[], unit: string): [number, number] {
-  let high = 0;
-  for (const line of lines) for (const v of line.greatest ?? line.mean) if (v > high) high = v;
-  return [0, unit === 'percent' && high > 50 ? 100 : high || 1];
-}
-
-/** Where a value lies among bounds, in rows from the bottom. */
-export function rowOf(bounds: number[], value: number): number {
-  let low = 0;
-  let high = bounds.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (bounds[middle]! <= value) low = middle;
-    else high = middle;
-  }
-  const width = bounds[low + 1]! - bounds[low]!;
-  return low + (width > 0 ? Math.min(1, Math.max(0, (value - bounds[low]!) / width)) : 0);
 }

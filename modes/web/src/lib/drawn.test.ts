@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { SeriesAnswer } from '../api/types';
-import { asked, difference, join, lotAt, onto, quantiles, totalOf, withTotals, type Heat } from './drawn';
+import type { HeatAnswer, SeriesAnswer } from '../api/types';
+import { asked, difference, join, lotAt, onto, totalOf, withTotals } from './drawn';
 
 const grid = { start: 100, step: 1, count: 3, per: 1, interval: 1 };
 
@@ -57,17 +57,26 @@ test('values of another grid: the lot at or before, none outside', () => {
   expect(lotAt(grid, 101.5)).toBe(1);
 });
 
-test('quantiles are within the bucket that holds the rank', () => {
-  const cells = { lot: Uint32Array.of(0, 0), bucket: Uint32Array.of(0, 1), count: Float64Array.of(1, 1) };
-  const heat: Heat = { ...grid, kind: 'heat', bounds: [0, 10, 30], cells, greatest: 1, warnings: [], infos: [] };
-  const [median, high] = quantiles(heat, [0.5, 0.75]);
-  expect(median![0]).toBe(10);
-  expect(high![0]).toBe(20);
-  expect(median![1]).toBeNaN();
+test('distributions of B are on the time axis and the buckets of A', () => {
+  const heat = (bounds: number[], start: number): HeatAnswer => {
+    const cells = { lot: Uint32Array.of(0), bucket: Uint32Array.of(0), count: Float64Array.of(1) };
+    return { ...grid, start, kind: 'heatmap', bounds, cells, greatest: 1, warnings: [], infos: [] };
+  };
+  const a = { legend: '', answer: heat([4, 8], 100), side: 0, shift: 0 };
+  const b = { legend: '', answer: heat([2, 4], 500), side: 1, shift: -400 };
+  const drawn = join([a, b]);
+  if (drawn?.kind !== 'heat') throw new Error('no heat');
+  expect([drawn.bounds, drawn.other?.bounds, drawn.other?.start]).toEqual([[2, 4, 8], [2, 4, 8], 100]);
+  expect([drawn.cells.bucket[0], drawn.other?.cells.bucket[0]]).toEqual([1, 0]);
+  // B without any: the server does not know that it would be histograms.
+  const none = join([a, { ...b, answer: answer([]) }]);
+  expect(none?.kind === 'heat' && none.other?.cells.lot.length).toBe(0);
 });
 
 test('percentiles ask once for each quantile', () => {
   const queries = [{ query: 'histogram_quantile($quantile, x)', legend: 'read' }];
   const all = asked({ title: '', kind: 'percentiles', unit: '', queries });
   expect(all.map((a) => a.legend)).toEqual(['read p50', 'read p90', 'read p99', 'read p99.9']);
+  const [bare] = asked({ title: '', kind: 'percentiles', unit: '', queries: [{ query: 'x', legend: '' }] });
+  expect(bare).toEqual({ query: 'histogram_quantile($quantile, x)', legend: 'p50', quantile: '0.5' });
 });

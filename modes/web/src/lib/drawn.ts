@@ -1,5 +1,6 @@
 // From answers of the server to what a chart draws.
 import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer } from '../api/types';
+import { add, asQuantiles, onBounds, quantileName, union } from './histogram';
 import { legendText } from './legend';
 import { bounded, type Total } from './stack';
 
@@ -29,6 +30,8 @@ export interface Heat extends Grid {
   bounds: number[];
   cells: HeatAnswer['cells'];
   greatest: number;
+  /** B, on the time axis of A. */
+  other?: Heat;
   warnings: string[];
   infos: string[];
 }
@@ -49,10 +52,7 @@ export function join(parts: Part[]): Drawn | null {
   if (!first) return null;
   const said = (of: (p: Part) => string[]) => [...new Set(parts.flatMap(of))];
   const notes = { warnings: said((p) => p.answer.warnings), infos: said((p) => p.answer.infos) };
-  if (first.answer.kind === 'heatmap') {
-    const { bounds, cells, greatest } = first.answer;
-    return { ...gridOf(first), kind: 'heat', bounds, cells, greatest, ...notes };
-  }
+  if (parts.some((p) => p.answer.kind === 'heatmap')) return heatsOf(parts, notes);
   const grid = gridOf(first);
   const lines: Line[] = [];
   const colors = new Map<string, number>();
@@ -60,7 +60,7 @@ export function join(parts: Part[]): Drawn | null {
     if (part.answer.kind !== 'series') continue;
     const own = gridOf(part);
     for (const series of part.answer.series) {
-      const label = legendText(part.legend, series.labels) || nameOf(series.labels);
+      const label = part.legend ? legendText(part.legend, series.labels) : nameOf(series.labels);
       const key = `${part.legend} ${nameOf(series.labels)}`;
       if (!colors.has(key)) colors.set(key, colors.size);
       const put = (values?: Float64Array) => values && onto(values, own, grid);
@@ -70,6 +70,21 @@ export function join(parts: Part[]): Drawn | null {
     }
   }
   return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), ...notes };
+}
+
+/** All distributions of a side as one. What the other side lacks altogether is empty. */
+function heatsOf(parts: Part[], notes: { warnings: string[]; infos: string[] }): Heat {
+  const heat = (part: Part): Heat[] => {
+    if (part.answer.kind !== 'heatmap') return [];
+    const { bounds, cells, greatest } = part.answer;
+    return [{ ...gridOf(part), kind: 'heat', bounds, cells, greatest, ...notes }];
+  };
+  const nothing = { lot: new Uint32Array(), bucket: new Uint32Array(), count: new Float64Array() };
+  const empty: Heat = { ...gridOf(parts[0]!), kind: 'heat', bounds: [], cells: nothing, greatest: 0, ...notes };
+  const [a, b] = [0, 1].map((side) => add(parts.filter((p) => p.side === side).flatMap(heat)) ?? empty) as [Heat, Heat];
+  if (!parts.some((p) => p.side === 1)) return a;
+  const bounds = union([a, b]);
+  return { ...onBounds(a, bounds), other: onBounds(b, bounds) };
 }
 
 function gridOf({ answer, shift }: Part): Grid {
@@ -135,43 +150,14 @@ export const lotAt = (grid: Grid, time: number) => Math.floor((time - grid.start
 /** When each lot begins, in seconds. */
 export const timesOf = (grid: Grid) => Array.from({ length: grid.count }, (_, i) => grid.start + i * grid.step);
 
-/** Quantiles of each lot of a heatmap, by linear interpolation within a bucket: a list for each q. */
-export function quantiles(heat: Heat, qs: number[]): Float64Array[] {
-  const { lot, bucket, count } = heat.cells;
-  const per = new Map<number, [number, number][]>();
-  for (let i = 0; i < lot.length; i++) {
-    const list = per.get(lot[i]!) ?? [];
-    list.push([bucket[i]!, count[i]!]);
-    per.set(lot[i]!, list);
-  }
-  const out = qs.map(() => new Float64Array(heat.count).fill(NaN));
-  for (const [at, list] of per) {
-    list.sort((x, y) => x[0] - y[0]);
-    const total = list.reduce((sum, [, n]) => sum + n, 0);
-    qs.forEach((q, k) => (out[k]![at] = quantile(list, total * q, heat.bounds)));
-  }
-  return out;
-}
-
-function quantile(list: [number, number][], rank: number, bounds: number[]): number {
-  let before = 0;
-  for (const [b, n] of list) {
-    if (before + n >= rank) {
-      const low = bounds[b]!;
-      return low + ((bounds[b + 1]! - low) * (rank - before)) / n;
-    }
-    before += n;
-  }
-  return NaN;
-}
-
 /** The queries a chart asks, with the quantile that each stands for. */
 export function asked(chart: Chart): { query: string; legend: string; quantile?: string }[] {
   const queries = chart.queries.map((q) => ({ ...q, legend: q.legend ?? '' }));
   if (chart.kind !== 'percentiles') return queries;
-  return queries.flatMap(({ query, legend }) =>
+  const whole = queries.some((q) => !q.query.includes('$quantile')) ? asQuantiles(chart, queries).queries : queries;
+  return whole.flatMap(({ query, legend = '' }) =>
     ['0.5', '0.9', '0.99', '0.999'].map((quantile) => {
-      const name = `p${String(+(+quantile * 100).toFixed(3))}`;
+      const name = quantileName(+quantile);
       return {
         query,
         quantile,

@@ -21,6 +21,18 @@ function paint(pixels: Uint8ClampedArray, pixel: number, colors: Uint8ClampedArr
   pixels[4 * pixel + 3] = 255;
 }
 
+/** The least and the greatest count that there is at all: of several, if they are to have the same colours. */
+export function countsOf(counts: Float64Array[]): [number, number] {
+  let [least, greatest] = [Infinity, 0];
+  for (const all of counts)
+    for (const count of all) {
+      if (!(count > 0)) continue;
+      if (count < least) least = count;
+      if (count > greatest) greatest = count;
+    }
+  return [least, greatest];
+}
+
 /**
  * The cells of a histogram over time: `count[i]` values in bucket `bucket[i]` (row) of lot `lot[i]` (column), from `color(0)` for nearly
  * nothing to `color(1)` for the greatest count. Transparent where nothing is counted; cells outside are left out.
@@ -31,22 +43,17 @@ export function raster(
   rows: number,
   color: Color,
   scale: 'log' | 'linear',
+  [least, greatest] = countsOf([cells.count]),
 ): Uint8ClampedArray {
   const pixels = new Uint8ClampedArray(4 * columns * rows);
   const colors = table(color);
-  let least = Infinity;
-  let greatest = 0;
-  for (const count of cells.count) {
-    if (!(count > 0)) continue;
-    if (count < least) least = count;
-    if (count > greatest) greatest = count;
-  }
   const decades = Math.log(greatest / least);
   for (let i = 0; i < cells.count.length; i++) {
     const count = cells.count[i]!;
     const [column, row] = [cells.lot[i]!, cells.bucket[i]!];
     // The negation takes NaN too.
     if (!(count > 0) || !(column < columns) || !(row < rows)) continue;
+    // With limits of others a count may lie outside them.
     const log = decades > 0 ? Math.log(count / least) / decades : 1;
     const t = scale === 'log' ? log : count / greatest;
     paint(pixels, (rows - 1 - row) * columns + column, colors, FAINTEST + (1 - FAINTEST) * t);

@@ -1,6 +1,6 @@
 import * as view from './view';
 
-/** Arrows move, + and - zoom, 0 shows everything, space pauses. */
+/** Arrows move, + and - zoom, 0 shows everything, Escape lets an instant go, space pauses. */
 export function bindKeys() {
   addEventListener('keydown', (event) => {
     const target = event.target as HTMLElement;
@@ -12,6 +12,7 @@ export function bindKeys() {
     else if (event.key === '+' || event.key === '=') view.zoom(0.5, at);
     else if (event.key === '-') view.zoom(2, at);
     else if (event.key === '0') view.chosen.value = null;
+    else if (event.key === 'Escape' && view.pinned.value !== null) view.pin(null);
     else if (event.key === ' ' && view.isLive.value && !target.closest('button, a')) toggleLive();
     else return;
     event.preventDefault();

@@ -35,6 +35,14 @@ export function choose(what: string, values: string[]) {
   selected.value = values.length ? { ...others, [what]: values } : others;
 }
 
+/** An instant that was clicked, whose distributions are shown. Chosen like a label's value. */
+export const pinned = computed(() => {
+  const time = selected.value.at?.[0];
+  return time !== undefined && Number.isFinite(+time) ? +time : null;
+});
+
+export const pin = (time: number | null) => choose('at', time === null ? [] : [time.toFixed(3)]);
+
 /** Where the pointer is on the shared time axis, and the chart it is over. */
 export const cursor = signal<{ time: number; chart: string } | null>(null);
 

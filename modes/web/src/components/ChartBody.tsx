@@ -1,0 +1,141 @@
+import { useMemo } from 'preact/hooks';
+import type { Chart } from '../api/types';
+import { difference, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { countsOf } from '../lib/heat';
+import { CELLS, type Shape, type Ways } from '../lib/ways';
+import * as view from '../state/view';
+import { ColorKey } from './ColorKey';
+import { DataTable } from './DataTable';
+import { Distribution } from './Distribution';
+import { Legend } from './Legend';
+import { limitsOf, valuesOf } from './pictures';
+import { PlotFrame } from './PlotFrame';
+
+interface Props {
+  id: string;
+  chart: Chart;
+  drawn: Drawn;
+  shape: Shape;
+  ways: Ways;
+  width: number;
+  height: number;
+  canvas: (canvas: HTMLCanvasElement) => void;
+}
+
+/** What is under the heading of a chart. */
+export function ChartBody(props: Props) {
+  const { chart, drawn, shape, ways, width, height } = props;
+  const empty = drawn.kind === 'heat' ? drawn.cells.lot.length + (drawn.other?.cells.lot.length ?? 0) === 0 : drawn.lines.length === 0;
+  if (empty) return <p class="said">No value in this span of time.</p>;
+  if (ways.table) return <DataTable drawn={drawn} unit={chart.unit} />;
+  if (drawn.kind === 'lines') return <OfLines {...props} drawn={drawn} />;
+  if (shape === 'distribution') return <Distribution drawn={drawn} unit={chart.unit} width={width} height={height} />;
+  return <OfHeat {...props} drawn={drawn} />;
+}
+
+/** A distribution over time; A and B one above the other, or side by side. */
+function OfHeat({ id, chart, drawn, shape, ways, width, height, canvas }: Props & { drawn: Heat }) {
+  const { other } = drawn;
+  const spectrum = shape === 'spectrum';
+  const beside = other && view.compare.value.mode === 'side';
+  const sides = useMemo(() => (other ? [drawn, other] : [drawn]), [drawn]);
+  const limits = useMemo(() => (spectrum ? valuesOf(sides) : countsOf(sides.map((s) => s.cells.count))), [sides, spectrum]);
+  return (
+    <>
+      <div class={beside ? 'apart' : ''}>
+        {sides.map((heat, side) => (
+          <div key={side} class="side-of">
+            {other && <h4>{view.inputs.value[side]?.name}</h4>}
+            <PlotFrame
+              id={other ? `${id}/${side}` : id}
+              title={chart.title}
+              drawn={heat}
+              beside={other && sides[1 - side]!}
+              shape={spectrum ? 'spectrum' : 'heatmap'}
+              stacked={false}
+              log={ways.log}
+              unit={chart.unit}
+              width={beside ? Math.floor(width / 2) - 4 : width}
+              height={height}
+              only={null}
+              {...(side ? {} : { canvas })}
+            />
+          </div>
+        ))}
+      </div>
+      <p class="note over-key">
+        {spectrum ? (
+          <ColorKey low={limits[0]} high={limits[1]} unit={chart.unit} log />
+        ) : (
+          <>
+            <ColorKey low={limits[0]} high={limits[1]} unit="events/s" log />
+            <i class="low" /> p50 <i class="high" /> p99
+          </>
+        )}
+      </p>
+    </>
+  );
+}
+
+function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props & { drawn: Lines }) {
+  const chosen = view.selected.value[id];
+  const only = chosen ? new Set(chosen) : null;
+  const { mode } = view.compare.value;
+  const two = view.inputs.value.length > 1;
+  const rows = shape === 'rows';
+  const compared = two && (mode === 'difference' || mode === 'ratio');
+  const shown = useMemo(() => (compared ? difference(drawn, mode === 'ratio') : drawn), [drawn, compared, mode]);
+  const apart = two && !compared && (mode === 'side' || rows);
+  const sides = useMemo(() => (apart ? [0, 1].map((side) => sideOf(drawn, side)) : []), [drawn, apart]);
+  const unit = compared && mode === 'ratio' ? 'count' : chart.unit;
+  const limits = limitsOf(shown, unit);
+  const common = {
+    title: chart.title,
+    shape: rows ? ('rows' as const) : ('lines' as const),
+    stacked: chart.kind === 'stacked' && !compared,
+    log: ways.log,
+    unit,
+    height: rows ? Math.min(420, Math.max(height, shown.lines.length * 9 + 30)) : height,
+    only,
+  };
+  if (!shown.lines.length) return <p class="said">Nothing that both have in this span of time.</p>;
+  return (
+    <>
+      {apart ? (
+        <div class="apart">
+          {sides.map((mine, side) => (
+            <div key={side} class="side-of">
+              <h4>{view.inputs.value[side]?.name}</h4>
+              <PlotFrame {...common} id={`${id}/${side}`} drawn={mine} beside={sides[1 - side]!} width={Math.floor(width / 2) - 4} />
+            </div>
+          ))}
+        </div>
+      ) : (
+        <PlotFrame {...common} id={id} drawn={shown} width={width} canvas={canvas} />
+      )}
+      {rows ? (
+        <p class="note over-key">
+          <ColorKey low={limits[0]} high={limits[1]} unit={unit} />
+        </p>
+      ) : (
+        <Legend id={id} drawn={shown} only={only} />
+      )}
+    </>
+  );
+}
+
+const sideOf = (drawn: Lines, side: number): Lines => ({
+  ...drawn,
+  lines: drawn.lines.filter((l) => l.side === side).map((l) => ({ ...l, side: 0 })),
+  totals: [drawn.totals?.[side] ?? null],
+});
+
+/** What is drawn when nothing was chosen. */
+export function usual(chart: Chart, drawn: Drawn): Shape {
+  if (drawn.kind === 'heat') return 'heatmap';
+  if (chart.kind === 'percentiles') return 'quantiles';
+  return chart.kind === 'heatmap' ? 'rows' : 'lines';
+}
+
+/** Whether what was answered can be drawn so: after choosing another shape, the answers for it are still to come. */
+export const fits = (drawn: Drawn, shape: Shape) => CELLS.has(shape) === (drawn.kind === 'heat');
