@@ -35,6 +35,12 @@ export const getDashboards = () => getJson<{ dashboards: Dashboard[] }>('view/da
 export const getMetrics = () => getJson<{ metrics: Metric[] }>('view/metrics').then((a) => a.metrics);
 export const getAbout = (input: number) => getJson<About>(`view/input/${input}/about`);
 
+/** Values of a label of series that a selector finds, by Prometheus' API. */
+export function getLabelValues(label: string, match: string, start: number, end: number): Promise<string[]> {
+  const form = new URLSearchParams({ 'match[]': match, start: String(start), end: String(end) });
+  return getJson<{ data: string[] }>(`api/v1/label/${label}/values?${form}`).then((a) => a.data);
+}
+
 export interface RangeRequest {
   query: string;
   start: number;

@@ -46,8 +46,11 @@ export interface Part {
   shift: number;
 }
 
-/** Joins the answers of a chart's queries. All but the first are put onto the grid of the first. */
-export function join(parts: Part[]): Drawn | null {
+/**
+ * Joins the answers of a chart's queries. All but the first are put onto the grid of the first. Cgroups that are chosen
+ * have the same colour in all charts.
+ */
+export function join(parts: Part[], cgroups: string[] = []): Drawn | null {
   const first = parts[0];
   if (!first) return null;
   const said = (of: (p: Part) => string[]) => [...new Set(parts.flatMap(of))];
@@ -56,15 +59,19 @@ export function join(parts: Part[]): Drawn | null {
   const grid = gridOf(first);
   const lines: Line[] = [];
   const colors = new Map<string, number>();
+  const colorOf = (key: string, labels: Labels) => {
+    const chosen = cgroups.indexOf(labels.name ?? '');
+    if (!colors.has(key)) colors.set(key, chosen >= 0 ? chosen : cgroups.length + colors.size);
+    return colors.get(key)!;
+  };
   for (const part of parts) {
     if (part.answer.kind !== 'series') continue;
     const own = gridOf(part);
     for (const series of part.answer.series) {
       const label = part.legend ? legendText(part.legend, series.labels) : nameOf(series.labels);
       const key = `${part.legend} ${nameOf(series.labels)}`;
-      if (!colors.has(key)) colors.set(key, colors.size);
       const put = (values?: Float64Array) => values && onto(values, own, grid);
-      const line: Line = { key, label, labels: series.labels, mean: put(series.mean)!, side: part.side, color: colors.get(key)! };
+      const line: Line = { key, label, labels: series.labels, mean: put(series.mean)!, side: part.side, color: colorOf(key, series.labels) };
       if (series.least && series.greatest) Object.assign(line, { least: put(series.least), greatest: put(series.greatest) });
       lines.push(line);
     }

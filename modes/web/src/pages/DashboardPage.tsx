@@ -1,15 +1,10 @@
-import { useEffect } from 'preact/hooks';
 import type { Dashboard } from '../api/types';
 import { CgroupPicker } from '../components/CgroupPicker';
 import { ChartCard } from '../components/ChartCard';
-import { loadMetrics } from '../state/load';
 
 /** A page of a plugin: its groups, and their charts in a grid. */
 export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
-  const cgroups = dashboard.groups.some((g) => g.charts.some((c) => c.queries.some((q) => q.query.includes('cgroup_'))));
-  useEffect(() => {
-    if (cgroups) loadMetrics().catch(() => undefined);
-  }, [cgroups]);
+  const cgroups = dashboard.groups.some((g) => g.charts.some((c) => c.queries.some((q) => /\bcgroup_/.test(q.query))));
   return (
     <>
       <div class="head">

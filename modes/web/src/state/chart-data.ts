@@ -3,7 +3,7 @@ import { ApiError, getRange } from '../api/client';
 import type { Chart, Input } from '../api/types';
 import { asked, join, withTotals, type Drawn, type Part } from '../lib/drawn';
 import { fill } from '../lib/promql';
-import { narrow } from '../lib/narrow';
+import { ofCgroups } from '../lib/narrow';
 import { totalQuery } from '../lib/stack';
 import * as view from './view';
 
@@ -22,6 +22,8 @@ interface Wanted {
   offset: number;
   /** Only these cgroups. */
   cgroups: string[];
+  /** And the rest of them as one. */
+  others: boolean;
   over: number | null;
   format?: 'series' | 'heatmap';
 }
@@ -47,7 +49,7 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
       const shift = side === 1 ? wanted.offset : 0;
       const answer = await getRange(
         {
-          query: narrow(fill(query, variables), wanted.cgroups),
+          query: fill(query, variables),
           start: wanted.start + shift,
           end: wanted.end + shift,
           points: wanted.points,
@@ -65,9 +67,9 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
 
 /** What a chart draws. */
 export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> {
-  const queries = asked(wanted.chart);
+  const queries = ofCgroups(asked(wanted.chart), wanted.cgroups, wanted.others && wanted.format !== 'heatmap');
   const parts = await ask(wanted, queries, signal);
-  const drawn = join(parts);
+  const drawn = join(parts, wanted.cgroups);
   const reduced = parts.some((p) => p.answer.kind === 'series' && p.answer.reduced);
   if (wanted.chart.kind !== 'stacked' || drawn?.kind !== 'lines' || !reduced) return drawn;
   const total: Asked = { query: totalQuery(queries.map((q) => q.query)), legend: '', step: drawn.step / drawn.per };
@@ -84,6 +86,7 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
   const inputs = view.inputs.value;
   const names = inputs.map((i) => `${i.name} ${i.start}`).join('|');
   const cgroups = (view.selected.value.cgroups ?? []).join('\n');
+  const others = view.withOthers.value;
   const offset = view.compare.value.offset;
   const over = view.rateOver.value;
   const points = Math.max(50, Math.min(2000, Math.floor(width / 50) * 50));
@@ -99,6 +102,7 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
       offset,
       over,
       cgroups: cgroups ? cgroups.split('\n') : [],
+      others,
       ...(format ? { format } : {}),
     };
     const run = async () => {
@@ -116,6 +120,6 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
       clearTimeout(timer);
       abort.abort();
     };
-  }, [chart, near, points, start, end, names, offset, over, cgroups, format]);
+  }, [chart, near, points, start, end, names, offset, over, cgroups, others, format]);
   return loaded;
 }

@@ -35,6 +35,9 @@ export function choose(what: string, values: string[]) {
   selected.value = values.length ? { ...others, [what]: values } : others;
 }
 
+/** Whether cgroups that are not chosen are shown as one. */
+export const withOthers = computed(() => selected.value.others?.[0] !== 'no');
+
 /** An instant that was clicked, whose distributions are shown. Chosen like a label's value. */
 export const pinned = computed(() => {
   const time = selected.value.at?.[0];
