@@ -1,5 +1,5 @@
 import { decodeRange } from './decode';
-import type { About, Dashboard, Metric, RangeAnswer, ServerState } from './types';
+import type { About, Dashboard, Difference, Metric, RangeAnswer, ServerState } from './types';
 
 /** An answer that says what was wrong; `range` is which bytes of the query, as it was sent. */
 export class ApiError extends Error {
@@ -39,6 +39,12 @@ export const getAbout = (input: number) => getJson<About>(`view/input/${input}/a
 export function getLabelValues(label: string, match: string, start: number, end: number): Promise<string[]> {
   const form = new URLSearchParams({ 'match[]': match, start: String(start), end: String(end) });
   return getJson<{ data: string[] }>(`api/v1/label/${label}/values?${form}`).then((a) => a.data);
+}
+
+/** A from `start` to `end` against B from `start + offset` to `end + offset`. */
+export function getDifferences(start: number, end: number, offset: number, signal: AbortSignal) {
+  const form = new URLSearchParams({ start: String(start), end: String(end), offset: String(offset) });
+  return getJson<{ rows: Difference[]; truncated: boolean }>(`view/differences?${form}`, signal);
 }
 
 export interface RangeRequest {

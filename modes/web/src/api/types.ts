@@ -82,6 +82,17 @@ export interface About {
   notes: unknown;
 }
 
+/** A series of A and B over the same time: a rate per second of counters, the mean of gauges, p99 of histograms; null where it is absent. */
+export interface Difference {
+  metric: string;
+  labels: Labels;
+  type: Metric['type'];
+  unit: string;
+  a: number | null;
+  b: number | null;
+  of: 'rate' | 'mean' | 'p99';
+}
+
 /** What any answer of `view/range` says; lot i begins at `start + i * step`. */
 export interface Grid {
   start: number;

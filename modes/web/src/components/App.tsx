@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { AboutPage } from '../pages/AboutPage';
+import { ComparePage } from '../pages/ComparePage';
 import { DashboardPage } from '../pages/DashboardPage';
 import { EmptyPage, open } from '../pages/EmptyPage';
 import { ExplorerPage } from '../pages/ExplorerPage';
@@ -70,6 +71,7 @@ function Page() {
   const page = view.page.value;
   if (page === 'explore') return <ExplorerPage />;
   if (page === 'metrics') return <MetricsPage />;
+  if (page === 'compare' && view.inputs.value.length > 1) return <ComparePage />;
   if (page === 'about') return <AboutPage />;
   const dashboard = view.dashboards.value.find((d) => d.id === page) ?? view.dashboards.value[0];
   if (!dashboard) return <p class="said">No dashboards here. The metrics are on the page “Metrics”.</p>;

@@ -1,13 +1,21 @@
 import * as view from '../state/view';
 
-/** Events, and spans in which ticks were missed, on a chart `width` pixels wide. */
+/** Events, and spans in which ticks were missed, on a chart `width` pixels wide. Those of B are where B is laid over A. */
 export function Marks({ width }: { width: number }) {
   const { start, end } = view.range.value;
   const x = (time: number) => ((time - start) / (end - start)) * width;
-  const events = view.abouts.value.flatMap((about, side) =>
-    (about?.events ?? []).map((e) => ({ ...e, timestamp: e.timestamp - (side ? view.compare.value.offset : 0) })),
+  const two = view.inputs.value.length > 1;
+  const sides = view.inputs.value.slice(0, 2).map((input, side) => ({
+    of: two ? `${input.name}: ` : '',
+    shift: side ? -view.compare.value.offset : 0,
+    side,
+  }));
+  const missed = sides.flatMap(({ of, shift, side }) =>
+    (view.abouts.value[side]?.missed ?? []).map((m) => ({ ...m, start: m.start + shift, end: m.end + shift, of, side })),
   );
-  const missed = view.abouts.value[0]?.missed ?? [];
+  const events = sides.flatMap(({ of, shift, side }) =>
+    view.eventsOf(side).map((e) => ({ ...e, timestamp: e.timestamp + shift, of, side })),
+  );
   const pinned = view.pinned.value;
   return (
     <>
@@ -16,9 +24,9 @@ export function Marks({ width }: { width: number }) {
         .filter((m) => m.end >= start && m.start <= end)
         .map((m) => (
           <div
-            key={m.start}
-            class="missed"
-            title={`${m.count} ticks missed: ${m.reason}`}
+            key={`${m.side} ${m.start}`}
+            class={m.side ? 'missed of-b' : 'missed'}
+            title={`${m.of}${m.count} ticks missed: ${m.reason}`}
             style={{
               left: `${Math.max(0, x(m.start))}px`,
               width: `${Math.max(2, Math.min(width, x(m.end)) - Math.max(0, x(m.start)))}px`,
@@ -29,10 +37,10 @@ export function Marks({ width }: { width: number }) {
         .filter((e) => e.timestamp >= start && e.timestamp <= end)
         .map((e) => (
           <div
-            key={`${e.timestamp} ${e.description}`}
-            class="event"
+            key={`${e.side} ${e.timestamp} ${e.description}`}
+            class={e.side ? 'event of-b' : 'event'}
             style={{ left: `${x(e.timestamp)}px` }}
-            title={e.description}
+            title={`${e.of}${e.description}`}
           />
         ))}
     </>

@@ -32,6 +32,7 @@ export function Sidebar() {
       <div class="links">
         {view.dashboards.value.map(link)}
         <hr />
+        {view.inputs.value.length > 1 && link({ id: 'compare', title: 'Compare' })}
         {OTHERS.map(link)}
       </div>
     </nav>

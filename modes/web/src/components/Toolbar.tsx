@@ -2,6 +2,7 @@ import { saveSpan } from '../api/client';
 import { formatDuration, formatTime } from '../lib/time';
 import { toggleLive } from '../state/keys';
 import * as view from '../state/view';
+import { Compare } from './Compare';
 import { copyLink, download } from './save';
 
 const RATES = [1, 5, 15, 60, 300];
@@ -101,36 +102,6 @@ function Live() {
           </option>
         ))}
       </select>
-    </div>
-  );
-}
-
-function Compare() {
-  const { mode, offset } = view.compare.value;
-  const [a, b] = view.inputs.value;
-  const set = (change: Partial<typeof view.compare.value>) => (view.compare.value = { ...view.compare.value, ...change });
-  const aligned = b!.start - a!.start;
-  return (
-    <div class="fields">
-      <label class="field">
-        A and B
-        <select value={mode} onChange={(e) => set({ mode: e.currentTarget.value })}>
-          <option value="overlay">overlaid</option>
-          <option value="side">side by side</option>
-          <option value="difference">difference</option>
-          <option value="ratio">ratio</option>
-        </select>
-      </label>
-      <label class="field">
-        B moved by
-        <input
-          type="number"
-          step={a!.interval}
-          value={+(offset - aligned).toFixed(3)}
-          onChange={(e) => set({ offset: aligned + Number(e.currentTarget.value) })}
-        />
-        s
-      </label>
     </div>
   );
 }

@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { align, difference, rankChanges, ratio } from './compare';
+import type { Difference, TimedEvent } from '../api/types';
+import { difference, nameOf, offsetOf, queryOf, rank, ratio, shared } from './compare';
 
-it('aligns', () => {
+it('lays B over A', () => {
   const [a, b] = [{ start: 100, end: 200 }, { start: 1000, end: 1050 }];
-  expect(align(a, b, 'start', 0)).toBe(-900);
-  expect(align(a, b, 'end', 5)).toBe(-845);
-  expect(align(a, b, 'none', -3)).toBe(-3);
+  expect(offsetOf(a, b, 'start')).toBe(900);
+  expect(offsetOf(a, b, 'end')).toBe(850);
+  expect(offsetOf(a, b, 'clock')).toBe(0);
+});
+
+it('finds what happened to both', () => {
+  const event = (timestamp: number, description: string): TimedEvent => ({ timestamp, description, kind: '', source: '' });
+  const pairs = shared([event(9, 'x'), event(1, 'x'), event(2, 'only a')], [event(50, 'x'), event(40, 'x'), event(60, 'x')]);
+  expect(pairs.map((p) => [p.a.timestamp, p.b.timestamp])).toEqual([[1, 40], [9, 50]]);
 });
 
 it('compares value by value', () => {
@@ -13,40 +20,30 @@ it('compares value by value', () => {
   expect([...ratio([2, 0, 0], [4, 0, 3, 1])]).toEqual([2, NaN, Infinity, NaN]);
 });
 
-describe('rankChanges', () => {
-  const noisy = (around: number, noise: number): number[] => Array.from({ length: 99 }, (_, i) => around + noise * Math.sin(i * 7));
+describe('rank', () => {
+  const row = (metric: string, a: number | null, b: number | null): Difference => ({ metric, labels: {}, type: 'gauge', unit: 'count', a, b, of: 'mean' });
 
-  it('puts first what moved most by its own measure', () => {
-    const ranked = rankChanges([
-      { name: 'noise', a: noisy(1000, 900), b: noisy(1100, 900) },
-      { name: 'same', a: noisy(5, 1), b: noisy(5, 1) },
-      { name: 'small but sure', a: noisy(1, 0.01), b: noisy(2, 0.01) },
+  it('puts what is halved beside what is doubled, and what has no ratio behind', () => {
+    const ranked = rank([
+      row('alone', null, 1), row('same', 3, 3), row('zero', 0, 5), row('nothing', 0, 0), row('doubled', 1, 2), row('gone', 4, 1), row('halved', 2, 1),
     ]);
-    expect(ranked.map((r) => r.name)).toEqual(['small but sure', 'noise', 'same']);
-    expect(ranked[0]!.ratio).toBeCloseTo(2);
-    expect(ranked[2]!.score).toBe(0);
+    expect(ranked.map((r) => r.metric)).toEqual(['gone', 'doubled', 'halved', 'nothing', 'same', 'zero', 'alone']);
+    expect(ranked.map((r) => r.sort)).toEqual(['both', 'both', 'both', 'both', 'both', 'zero', 'alone']);
+    expect(ranked[0]).toMatchObject({ ratio: 0.25, change: -3, weight: 2 });
+    expect(ranked.at(-1)!.change).toBeNaN();
   });
 
-  it('is not impressed by a spike', () => {
-    const spike = noisy(5, 1);
-    spike[50] = 1e9;
-    const [first, second] = rankChanges([{ name: 'spike', a: noisy(5, 1), b: spike }, { name: 'moved', a: noisy(5, 1), b: noisy(9, 1) }]);
-    expect(first!.name).toBe('moved');
-    expect(second!.score).toBeLessThanOrEqual(1);
+  it('takes what is below zero', () => {
+    const [fell, turned] = rank([row('turned', -1, 1), row('fell', -1, -2)]);
+    expect(fell).toMatchObject({ metric: 'fell', ratio: 2 });
+    expect(turned).toMatchObject({ sort: 'zero' });
   });
+});
 
-  it('takes constants, rare events, gaps and nothing', () => {
-    const ranked = rankChanges([
-      { name: 'b', a: [1, 1], b: [] },
-      { name: 'a', a: [NaN], b: [1] },
-      { name: 'zero', a: [0, 0], b: [0, 0] },
-      { name: 'rare', a: [0, 0, 0], b: [0, 0, 3] },
-      { name: 'constant', a: [10, 10], b: [11, 11] },
-      { name: 'gaps', a: [1, NaN, 2, 3], b: [4, 5, NaN, 6] },
-    ]);
-    expect(ranked.slice(0, 3).map((r) => r.name)).toEqual(['constant', 'gaps', 'rare']);
-    expect(ranked.slice(3).map((r) => r.name)).toEqual(['a', 'b', 'zero']);
-    expect(ranked.every((r) => Number.isFinite(r.score))).toBe(true);
-    expect(rankChanges([])).toEqual([]);
-  });
+it('asks for a row', () => {
+  const row = { metric: 'cpu_usage', labels: { state: 'us"er', id: '1' }, of: 'rate' as const };
+  expect(queryOf(row)).toBe('sum(rate(cpu_usage{id="1", state="us\\"er"}[$interval]))');
+  expect(queryOf({ ...row, labels: {}, of: 'p99' })).toBe('histogram_quantile(0.99, sum(rate(cpu_usage[$interval])))');
+  expect(queryOf({ ...row, metric: 'a b', labels: {}, of: 'mean' })).toBe('avg({__name__="a b"})');
+  expect(nameOf({ metric: 'a', labels: {} })).toBe('a');
 });

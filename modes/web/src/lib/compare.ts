@@ -1,14 +1,30 @@
 /** A against B. Where a direction matters, it is from A to B: what rose has a positive difference and a ratio above 1. */
 
+import type { Difference, TimedEvent } from '../api/types';
+import { quote } from './legend';
+
 export interface Span {
   start: number;
   end: number;
 }
 
-/** Seconds to add to B's times to lay it over A: starts together, ends together, or as it is; and `offset` more. */
-export function align(a: Span, b: Span, mode: 'start' | 'end' | 'none', offset: number): number {
-  const base = mode === 'start' ? a.start - b.start : mode === 'end' ? a.end - b.end : 0;
-  return base + offset;
+/** Seconds to add to a time of A for the time of B that is laid over it: starts together, ends together, or by the clock. */
+export function offsetOf(a: Span, b: Span, by: 'start' | 'end' | 'clock'): number {
+  return by === 'start' ? b.start - a.start : by === 'end' ? b.end - a.end : 0;
+}
+
+export interface Pair {
+  a: TimedEvent;
+  b: TimedEvent;
+}
+
+/** Events that happened to both, the first of a description with the first, and so on; in the order of A. */
+export function shared(a: TimedEvent[], b: TimedEvent[]): Pair[] {
+  const rest = [...b].sort((x, y) => x.timestamp - y.timestamp);
+  return [...a].sort((x, y) => x.timestamp - y.timestamp).flatMap((event): Pair[] => {
+    const at = rest.findIndex((other) => other.description === event.description);
+    return at < 0 ? [] : [{ a: event, b: rest.splice(at, 1)[0]! }];
+  });
 }
 
 function each(a: ArrayLike<number>, b: ArrayLike<number>, of: (x: number, y: number) => number): Float64Array {
@@ -27,59 +43,46 @@ export function ratio(a: ArrayLike<number>, b: ArrayLike<number>): Float64Array 
   return each(a, b, (x, y) => y / x);
 }
 
-export interface Change {
-  name: string;
-  meanA: number;
-  meanB: number;
-  /** `meanB / meanA`. */
+/** Of those that can be put in order by their ratio; those that came from or went to nothing; those that one side has not. */
+export type Sort = 'both' | 'zero' | 'alone';
+
+export interface Ranked extends Difference {
+  sort: Sort;
+  /** B by A; NaN unless both are of one sign. */
   ratio: number;
-  /** How many of its usual deviations the median moved; 0 if there is nothing to compare. */
-  score: number;
+  /** B less A; NaN where one is absent. */
+  change: number;
+  /** |log2 ratio|: halved is as far as doubled. */
+  weight: number;
 }
 
-/** Standard deviation of normal values for each of median absolute deviation. */
-const MAD_TO_SIGMA = 1.4826;
+const SORTS: Sort[] = ['both', 'zero', 'alone'];
 
-/** Noise that everything is taken to have, as a part of its size: what is constant would differ infinitely otherwise. */
-const LEAST_NOISE = 0.01;
-
-function finite(values: ArrayLike<number>): Float64Array {
-  return Float64Array.from(values).filter(Number.isFinite).sort();
-}
-
-function median(sorted: Float64Array): number {
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-function deviation(sorted: Float64Array, center: number): number {
-  return MAD_TO_SIGMA * median(sorted.map((value) => Math.abs(value - center)).sort());
-}
-
-function mean(values: Float64Array): number {
-  return values.length === 0 ? NaN : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function score(a: Float64Array, b: Float64Array, meanA: number, meanB: number): number {
-  if (a.length === 0 || b.length === 0) return 0;
-  const [centerA, centerB] = [median(a), median(b)];
-  const size = Math.max(Math.abs(centerA), Math.abs(centerB));
-  const noise = Math.max(deviation(a, centerA), deviation(b, centerB), LEAST_NOISE * size);
-  if (centerA !== centerB) return Math.abs(centerB - centerA) / noise;
-  // What is mostly the same, as rare events are: less than any change of the median beyond noise, but not nothing.
-  const part = Math.abs(meanB - meanA) / Math.max(Math.abs(meanA), Math.abs(meanB));
-  return Number.isFinite(part) ? Math.min(1, part) : 0;
-}
-
-/**
- * What differs most first. By medians and their absolute deviations, so that one spike makes no difference, and large units do
- * not go before small ones. What has values on one side only comes last, with NaN as the other mean.
- */
-export function rankChanges(items: { name: string; a: ArrayLike<number>; b: ArrayLike<number> }[]): Change[] {
-  const changes = items.map(({ name, a, b }): Change => {
-    const [valuesA, valuesB] = [finite(a), finite(b)];
-    const [meanA, meanB] = [mean(valuesA), mean(valuesB)];
-    return { name, meanA, meanB, ratio: meanB / meanA, score: score(valuesA, valuesB, meanA, meanB) };
+/** What differs most first: of those with a ratio by it, then what has none. */
+export function rank(rows: Difference[]): Ranked[] {
+  const ranked = rows.map((row): Ranked => {
+    const { a, b } = row;
+    const change = a === null || b === null ? NaN : b - a;
+    const same = a !== null && b !== null && (a * b > 0 || a === b);
+    const by = same && a !== 0 ? b! / a! : NaN;
+    const sort: Sort = a === null || b === null ? 'alone' : same ? 'both' : 'zero';
+    return { ...row, sort, ratio: by, change, weight: Number.isNaN(by) ? 0 : Math.abs(Math.log2(by)) };
   });
-  return changes.sort((x, y) => y.score - x.score || (x.name < y.name ? -1 : x.name > y.name ? 1 : 0));
+  return ranked.sort((x, y) => SORTS.indexOf(x.sort) - SORTS.indexOf(y.sort) || y.weight - x.weight || nameOf(x).localeCompare(nameOf(y)));
+}
+
+/** The metric with its labels, as PromQL writes it. */
+export function nameOf({ metric, labels }: Pick<Difference, 'metric' | 'labels'>): string {
+  const pairs = Object.entries(labels).sort().map(([key, value]) => `${key}=${quote(value)}`);
+  const plain = /^[a-zA-Z_:][\w:]*$/.test(metric);
+  if (!plain) pairs.unshift(`__name__=${quote(metric)}`);
+  return `${plain ? metric : ''}${pairs.length ? `{${pairs.join(', ')}}` : ''}`;
+}
+
+/** A query for a row over time: what else tells its series apart is added up, as the row is. */
+export function queryOf(row: Pick<Difference, 'metric' | 'labels' | 'of'>): string {
+  const name = nameOf(row);
+  if (row.of === 'rate') return `sum(rate(${name}[$interval]))`;
+  if (row.of === 'p99') return `histogram_quantile(0.99, sum(rate(${name}[$interval])))`;
+  return `avg(${name})`;
 }

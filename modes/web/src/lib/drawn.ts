@@ -1,5 +1,6 @@
 // From answers of the server to what a chart draws.
 import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer } from '../api/types';
+import { difference as less, ratio } from './compare';
 import { add, asQuantiles, onBounds, quantileName, union } from './histogram';
 import { legendText } from './legend';
 import { bounded, type Total } from './stack';
@@ -139,12 +140,12 @@ export function nameOf(labels: Labels): string {
 }
 
 /** B minus A, or B over A, of lines that are on both sides. */
-export function difference(drawn: Lines, ratio: boolean): Lines {
+export function difference(drawn: Lines, byRatio: boolean): Lines {
   const a = new Map(drawn.lines.filter((l) => l.side === 0).map((l) => [l.key, l]));
   const lines = drawn.lines.flatMap((b): Line[] => {
     const other = a.get(b.key);
     if (b.side !== 1 || !other) return [];
-    const mean = b.mean.map((v, i) => (ratio ? v / other.mean[i]! : v - other.mean[i]!));
+    const mean = (byRatio ? ratio : less)(other.mean, b.mean);
     const { key, label, labels, color } = b;
     return [{ key, label, labels, color, side: 0, mean: mean.map((v) => (Number.isFinite(v) ? v : NaN)) }];
   });

@@ -1,5 +1,5 @@
 import { batch, computed, effect, signal } from '@preact/signals';
-import type { About, Dashboard, Metric, ServerState } from '../api/types';
+import type { About, Dashboard, Metric, ServerState, TimedEvent } from '../api/types';
 import { decodeState, encodeState, type ViewState } from '../lib/urlstate';
 
 export interface Range {
@@ -45,6 +45,10 @@ export const pinned = computed(() => {
 });
 
 export const pin = (time: number | null) => choose('at', time === null ? [] : [time.toFixed(3)]);
+
+/** What happened to an input, by its own clock, in order. */
+export const eventsOf = (side: number): TimedEvent[] =>
+  [...(abouts.value[side]?.events ?? [])].sort((a, b) => a.timestamp - b.timestamp);
 
 /** Where the pointer is on the shared time axis, and the chart it is over. */
 export const cursor = signal<{ time: number; chart: string } | null>(null);
