@@ -8,7 +8,7 @@ import { ColorKey } from './ColorKey';
 import { DataTable } from './DataTable';
 import { Distribution } from './Distribution';
 import { Legend } from './Legend';
-import { limitsOf, valuesOf } from './pictures';
+import { scaleOf, valuesOf } from './pictures';
 import { PlotFrame } from './PlotFrame';
 
 interface Props {
@@ -88,13 +88,15 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props
   const apart = two && !compared && (mode === 'side' || rows);
   const sides = useMemo(() => (apart ? [0, 1].map((side) => sideOf(drawn, side)) : []), [drawn, apart]);
   const unit = compared && mode === 'ratio' ? 'count' : chart.unit;
-  const limits = limitsOf(shown, unit);
+  const scale = useMemo(() => scaleOf(shown.lines, unit, compared ? (mode as 'difference' | 'ratio') : undefined), [shown, unit, compared, mode]);
   const common = {
     title: chart.title,
     shape: rows ? ('rows' as const) : ('lines' as const),
     stacked: chart.kind === 'stacked' && !compared,
-    log: ways.log,
+    // A difference may be below zero.
+    log: ways.log && !(compared && mode === 'difference'),
     unit,
+    scale,
     height: rows ? Math.min(420, Math.max(height, shown.lines.length * 9 + 30)) : height,
     only,
   };
@@ -106,7 +108,7 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props
           {sides.map((mine, side) => (
             <div key={side} class="side-of">
               <h4>{view.inputs.value[side]?.name}</h4>
-              <PlotFrame {...common} id={`${id}/${side}`} drawn={mine} beside={sides[1 - side]!} width={Math.floor(width / 2) - 4} />
+              <PlotFrame {...common} id={`${id}/${side}`} drawn={mine} width={Math.floor(width / 2) - 4} />
             </div>
           ))}
         </div>
@@ -115,7 +117,7 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props
       )}
       {rows ? (
         <p class="note over-key">
-          <ColorKey low={limits[0]} high={limits[1]} unit={unit} />
+          <ColorKey {...scale} unit={unit} />
         </p>
       ) : (
         <Legend id={id} drawn={shown} only={only} />

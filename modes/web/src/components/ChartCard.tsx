@@ -47,6 +47,7 @@ export function ChartCard({ id, chart, height = 180 }: Props) {
   if (drawn?.kind === 'heat' && asked.queries === chart.queries) cells.current = true;
   const shapes = shapesOf(chart, cells.current);
   const shape = ways.shape ?? (drawn && usual(chart, drawn));
+  const ratio = drawn?.kind === 'lines' && view.inputs.value.length > 1 && view.compare.value.mode === 'ratio';
   const ready = drawn && shape && fits(drawn, shape);
   return (
     <section
@@ -57,7 +58,7 @@ export function ChartCard({ id, chart, height = 180 }: Props) {
     >
       <header>
         <h3 title={chart.description}>{chart.title}</h3>
-        <span class="unit">{chart.unit === 'count' ? '' : chart.unit}</span>
+        <span class="unit">{ratio ? 'B / A' : chart.unit === 'count' ? '' : chart.unit}</span>
         {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} shapes={shapes} change={change} />}
       </header>
       {chart.missing ? (

@@ -1,13 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import type { Drawn, Heat, Lines } from '../lib/drawn';
+import type { Drawn, Heat } from '../lib/drawn';
 import * as view from '../state/view';
 import { ROOM } from './frame';
 import { HeatPlot } from './heat-plot';
 import { LinePlot } from './line-plot';
 import { Marks } from './Marks';
-import { heatPicture, limitsOf, rowsPicture, spectrumPicture, valuesOf, type Picture } from './pictures';
+import { heatPicture, rowsPicture, scaleOf, spectrumPicture, valuesOf, type Picture, type Scale } from './pictures';
 import { Tooltip } from './Tooltip';
 
 interface Props {
@@ -16,6 +16,8 @@ interface Props {
   drawn: Drawn;
   /** What is shown beside it in the same colours. */
   beside?: Drawn | undefined;
+  /** Of rows. */
+  scale?: Scale;
   shape: 'lines' | 'rows' | 'heatmap' | 'spectrum';
   stacked: boolean;
   log: boolean;
@@ -59,10 +61,9 @@ export function PlotFrame(props: Props) {
   );
 }
 
-function pictureOf({ drawn, beside, shape, unit, height }: Props, dark: boolean): Picture {
+function pictureOf({ drawn, beside, scale, shape, unit, height }: Props, dark: boolean): Picture {
   if (drawn.kind === 'lines') {
-    const all = beside ? [...drawn.lines, ...(beside as Lines).lines] : drawn.lines;
-    return rowsPicture(drawn, unit, dark, limitsOf({ ...drawn, lines: all }, unit));
+    return rowsPicture(drawn, scale ?? scaleOf(drawn.lines, unit), dark);
   }
   const other = beside as Heat | undefined;
   if (shape === 'spectrum') return spectrumPicture(drawn, dark, valuesOf(other ? [drawn, other] : [drawn]));

@@ -3,7 +3,7 @@ import type { Grid } from '../api/types';
 import type { Heat, Line, Lines } from '../lib/drawn';
 import { countsOf, matrixRaster, raster } from '../lib/heat';
 import { placeOf, quantileName, quantiles, spectrum } from '../lib/histogram';
-import { heatColor } from '../lib/palette';
+import { diffColor, heatColor } from '../lib/palette';
 import { formatValue } from '../lib/units';
 
 export interface Picture {
@@ -27,19 +27,33 @@ export function rowsOf(drawn: Lines): Line[] {
   return [...drawn.lines].sort((a, b) => a.label.localeCompare(b.label, undefined, { numeric: true }));
 }
 
+/** What colours of rows stand for. */
+export interface Scale {
+  low: number;
+  high: number;
+  /** Middle is nothing: of differences, and of ratios by their logarithm. */
+  diverging?: 'difference' | 'ratio';
+}
+
+/** The colour of a share, 0 to 1, of a scale. */
+export const colorOf = ({ diverging }: Scale, dark: boolean) => (t: number) => (diverging ? diffColor(2 * t - 1, dark) : heatColor(t, dark));
+
 /** A row for each line; of a lot its greatest, so that a spike is seen. */
-export function rowsPicture(drawn: Lines, unit: string, dark: boolean, limits = limitsOf(drawn, unit)): Picture {
+export function rowsPicture(drawn: Lines, scale: Scale, dark: boolean): Picture {
   const lines = rowsOf(drawn);
-  const values = lines.map((l) => l.greatest ?? l.mean);
-  const pixels = matrixRaster(values, drawn.count, ...limits, (t) => heatColor(t, dark));
+  const values = lines.map((l) => (scale.diverging === 'ratio' ? l.mean.map(Math.log2) : (l.greatest ?? l.mean)));
+  const pixels = matrixRaster(values, drawn.count, scale.low, scale.high, colorOf(scale, dark));
   const ticks = lines.map((line, row) => ({ at: (row + 0.5) / lines.length, label: line.label }));
   return { grid: drawn, pixels, lines: lines.length, ticks, over: [] };
 }
 
-export function limitsOf({ lines }: Lines, unit: string): [number, number] {
+/** A scale that holds all that is drawn. */
+export function scaleOf(lines: Line[], unit: string, diverging?: Scale['diverging']): Scale {
   let high = 0;
-  for (const line of lines) for (const v of line.greatest ?? line.mean) if (v > high) high = v;
-  return [0, unit === 'percent' && high > 50 ? 100 : high || 1];
+  const of = diverging === 'ratio' ? (v: number) => Math.abs(Math.log2(v)) : diverging ? Math.abs : (v: number) => v;
+  for (const line of lines) for (const v of line.greatest ?? line.mean) if (of(v) > high && of(v) < Infinity) high = of(v);
+  if (diverging) return { low: -(high || 1), high: high || 1, diverging };
+  return { low: 0, high: unit === 'percent' && high > 50 ? 100 : high || 1 };
 }
 
 /** A row for each bucket, in the colour of its count, and quantiles over it. Two have the same colours for the same counts. */
