@@ -84,12 +84,21 @@ export async function openUrl(url: string): Promise<ServerState> {
   return response.json();
 }
 
-/** The span as a recording to keep. Times in seconds. */
-export async function saveSpan(input: string, start: number, end: number): Promise<Blob> {
+export interface Copy {
+  input: string;
+  /** Seconds; without them all there is. */
+  start?: number;
+  end?: number;
+  events?: { timestamp: number; description: string }[];
+  notes?: unknown;
+}
+
+/** A recording to keep. */
+export async function saveCopy(copy: Copy): Promise<Blob> {
   const response = await fetch('view/save', {
     method: 'POST',
     headers: { 'x-rezolus': '1', 'content-type': 'application/json' },
-    body: JSON.stringify({ input, start, end }),
+    body: JSON.stringify(copy),
   });
   if (!response.ok) return refuse(response);
   return response.blob();

@@ -5,6 +5,7 @@ import { DashboardPage } from '../pages/DashboardPage';
 import { EmptyPage, open } from '../pages/EmptyPage';
 import { ExplorerPage } from '../pages/ExplorerPage';
 import { MetricsPage } from '../pages/MetricsPage';
+import { NotebookPage } from '../pages/NotebookPage';
 import * as view from '../state/view';
 import { Sidebar } from './Sidebar';
 import { Toolbar } from './Toolbar';
@@ -70,6 +71,7 @@ export function App() {
 function Page() {
   const page = view.page.value;
   if (page === 'explore') return <ExplorerPage />;
+  if (page === 'notebook') return <NotebookPage />;
   if (page === 'metrics') return <MetricsPage />;
   if (page === 'compare' && view.inputs.value.length > 1) return <ComparePage />;
   if (page === 'about') return <AboutPage />;

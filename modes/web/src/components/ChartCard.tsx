@@ -12,6 +12,10 @@ interface Props {
   id: string;
   chart: Chart;
   height?: number;
+  /** How it is shown unless the address says. */
+  as?: string[] | undefined;
+  /** Takes it off the page. */
+  remove?: () => void;
 }
 
 /** Whether an element is on screen or nearly so, and how wide it is. */
@@ -33,11 +37,15 @@ function useSeen() {
   return { ref, near, width };
 }
 
-export function ChartCard({ id, chart, height = 180 }: Props) {
+export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
   const { ref, near, width } = useSeen();
   const key = `as/${id}`;
-  const ways = readWays(chart, view.selected.value[key] ?? []);
-  const change = (next: Ways) => view.choose(key, writeWays(chart, next));
+  const ways = readWays(chart, view.selected.value[key] ?? as);
+  // None of the ways is not the same as not having chosen, where something else is the usual.
+  const change = (next: Ways) => {
+    const words = writeWays(chart, next);
+    view.choose(key, words.length || !as.length ? words : ['usual']);
+  };
   const asked = useMemo(() => shaped(chart, ways.shape), [chart, ways.shape]);
   const [canvas, setCanvas] = useState<HTMLCanvasElement | null>(null);
   const format = ways.shape && CELLS.has(ways.shape) ? 'heatmap' : undefined;
@@ -59,7 +67,7 @@ export function ChartCard({ id, chart, height = 180 }: Props) {
       <header>
         <h3 title={chart.description}>{chart.title}</h3>
         <span class="unit">{ratio ? 'B / A' : chart.unit === 'count' ? '' : chart.unit}</span>
-        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} shapes={shapes} change={change} />}
+        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} shapes={shapes} change={change} remove={remove} />}
       </header>
       {chart.missing ? (
         <p class="said">{chart.missing}</p>

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
-import type { Shape, Ways } from '../lib/ways';
+import { writeWays, type Shape, type Ways } from '../lib/ways';
+import { pin } from '../state/notebook';
 import { copyLink, saveCsv, savePng, saveSvg } from './save';
 import * as view from '../state/view';
 
@@ -13,6 +14,7 @@ interface Props {
   /** What it can be shown as; the first is how it is unless something is chosen. */
   shapes: Shape[];
   change: (ways: Ways) => void;
+  remove: (() => void) | undefined;
 }
 
 const NAMES: Record<Shape, string> = {
@@ -25,7 +27,7 @@ const NAMES: Record<Shape, string> = {
 };
 
 /** What can be done with a chart. Closes with Escape, by leaving it, and after doing something. */
-export function ChartMenu({ chart, drawn, canvas, ways, shapes, change }: Props) {
+export function ChartMenu({ chart, drawn, canvas, ways, shapes, change, remove }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -110,6 +112,14 @@ export function ChartMenu({ chart, drawn, canvas, ways, shapes, change }: Props)
           <button role="menuitem" onClick={act(explore)}>
             Open in explorer
           </button>
+          <button role="menuitem" onClick={act(() => pin(chart, writeWays(chart, ways)))}>
+            Add to notebook
+          </button>
+          {remove && (
+            <button role="menuitem" onClick={act(remove)}>
+              Remove from this page
+            </button>
+          )}
         </div>
       )}
     </div>

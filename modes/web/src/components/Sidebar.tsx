@@ -1,6 +1,8 @@
+import { cells, unsaved } from '../state/notebook';
 import * as view from '../state/view';
 
 const OTHERS = [
+  { id: 'notebook', title: 'Notebook' },
   { id: 'explore', title: 'Explorer' },
   { id: 'metrics', title: 'Metrics' },
   { id: 'about', title: 'About' },
@@ -21,6 +23,12 @@ export function Sidebar() {
       }}
     >
       {title}
+      {id === 'notebook' && cells.value.length > 0 && (
+        <span class="count" title={unsaved.value ? 'not saved yet' : 'cells'}>
+          {cells.value.length}
+          {unsaved.value && ' •'}
+        </span>
+      )}
     </a>
   );
   return (

@@ -1,9 +1,11 @@
-import { saveSpan } from '../api/client';
+import { useState } from 'preact/hooks';
 import { formatDuration, formatTime } from '../lib/time';
 import { toggleLive } from '../state/keys';
 import * as view from '../state/view';
 import { Compare } from './Compare';
-import { copyLink, download } from './save';
+import { EventDialog } from './EventDialog';
+import { copyLink } from './save';
+import { SaveDialog } from './SaveDialog';
 
 const RATES = [1, 5, 15, 60, 300];
 const WINDOWS = [60, 300, 900, 3600];
@@ -12,13 +14,8 @@ const WINDOWS = [60, 300, 900, 3600];
 export function Toolbar() {
   const { start, end } = view.range.value;
   const inputs = view.inputs.value;
-  const save = async () => {
-    try {
-      download(`${inputs[0]!.name}-${Math.round(start)}.parquet`, await saveSpan(inputs[0]!.name, start, end));
-    } catch (error) {
-      view.failure.value = (error as Error).message;
-    }
-  };
+  const [saving, setSaving] = useState(false);
+  const [noting, setNoting] = useState<number | null>(null);
   return (
     <header class="toolbar">
       <div class="what">
@@ -64,7 +61,10 @@ export function Toolbar() {
         <button title="copy a link to exactly this" onClick={copyLink}>
           link
         </button>
-        <button title="save what is on screen as a recording" onClick={save}>
+        <button title="add an event at the instant that was clicked, or in the middle" onClick={() => setNoting(view.pinned.value ?? (start + end) / 2)}>
+          event
+        </button>
+        <button title="save a copy with notes and events" onClick={() => setSaving(true)}>
           save
         </button>
         <button
@@ -75,6 +75,8 @@ export function Toolbar() {
           {view.dark.value ? '☀' : '☾'}
         </button>
       </div>
+      {saving && <SaveDialog close={() => setSaving(false)} />}
+      {noting !== null && <EventDialog time={noting} close={() => setNoting(null)} />}
     </header>
   );
 }

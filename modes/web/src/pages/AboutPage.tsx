@@ -15,14 +15,14 @@ export function AboutPage() {
       </div>
       <div class={view.inputs.value.length > 1 ? 'columns' : ''}>
         {view.inputs.value.map((input, i) => (
-          <OneInput key={input.name} input={input} about={view.abouts.value[i] ?? null} />
+          <OneInput key={input.name} side={i} input={input} about={view.abouts.value[i] ?? null} />
         ))}
       </div>
     </>
   );
 }
 
-function OneInput({ input, about }: { input: Input; about: About | null }) {
+function OneInput({ side, input, about }: { side: number; input: Input; about: About | null }) {
   const system = about?.systeminfo as SystemInfo | null | undefined;
   return (
     <section class="group">
@@ -45,7 +45,7 @@ function OneInput({ input, about }: { input: Input; about: About | null }) {
       <h2>Samplers</h2>
       <Samplers status={about?.status ?? null} />
       <h2>Events</h2>
-      <Happened about={about} />
+      <Happened about={about} side={side} />
     </section>
   );
 }
@@ -97,8 +97,8 @@ function Facts({ facts }: { facts: [string, string][] }) {
   );
 }
 
-function Happened({ about }: { about: About | null }) {
-  const events = about?.events ?? [];
+function Happened({ about, side }: { about: About | null; side: number }) {
+  const events = view.eventsOf(side);
   const missed = about?.missed ?? [];
   if (!events.length && !missed.length) return <p class="note">No events, and no tick was missed.</p>;
   return (

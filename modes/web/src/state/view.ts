@@ -46,9 +46,12 @@ export const pinned = computed(() => {
 
 export const pin = (time: number | null) => choose('at', time === null ? [] : [time.toFixed(3)]);
 
+/** Events of the first input that were added on the page. */
+export const added = signal<TimedEvent[]>([]);
+
 /** What happened to an input, by its own clock, in order. */
 export const eventsOf = (side: number): TimedEvent[] =>
-  [...(abouts.value[side]?.events ?? [])].sort((a, b) => a.timestamp - b.timestamp);
+  [...(abouts.value[side]?.events ?? []), ...(side ? [] : added.value)].sort((a, b) => a.timestamp - b.timestamp);
 
 /** Where the pointer is on the shared time axis, and the chart it is over. */
 export const cursor = signal<{ time: number; chart: string } | null>(null);
