@@ -48,6 +48,12 @@ impl Loaded {
         self.colours.get(&line.key).copied().unwrap_or(0)
     }
 
+    #[cfg(test)]
+    pub fn colour_of_name(&self, name: &str) -> Option<usize> {
+        let Some(Ok(Drawn { body: Body::Lines(lines), .. })) = &self.result else { return None };
+        lines.iter().find(|line| line.name == name).map(|line| self.colour(line))
+    }
+
     fn take(&mut self, result: Result<Drawn, String>) {
         if let Ok(Drawn { body: Body::Lines(lines), .. }) = &result {
             if self.colours.len() > MOST_COLOURS {

@@ -1,7 +1,7 @@
 //! What a chart shows of a span of time: its queries evaluated, and put together into as many lots as
 //! there is room for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -20,6 +20,9 @@ const MOST_VALUES: usize = 200_000;
 const HISTOGRAM: usize = 40;
 /// How long a chart may take.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a series is called that has nothing to call it by.
+const NAMELESS: &str = "value";
 
 pub const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9")];
 
@@ -191,7 +194,7 @@ struct Found {
     /// Lower bounds by upper ones.
     bounds: HashMap<u64, f64>,
     weight: usize,
-    notes: std::collections::BTreeSet<String>,
+    notes: BTreeSet<String>,
 }
 
 impl Found {
@@ -205,17 +208,18 @@ impl Found {
             counts,
             bounds,
             weight: 0,
-            notes: std::collections::BTreeSet::new(),
+            notes: BTreeSet::new(),
         }
     }
 
     fn take(&mut self, legend: &str, all: Vec<Series>) {
         let mut weight = 0;
+        let telling = telling(&all);
         for series in all {
             let samples = series.samples.unpacked();
             let mixed = samples.iter().any(|(_, sample)| matches!(sample, Sample::Histogram(_)));
             weight += if mixed { HISTOGRAM } else { 1 };
-            let name = name_of(legend, &series.labels);
+            let name = name_of(legend, &series.labels, &telling);
             let key = format!("{legend} {}", series.labels);
             if !mixed {
                 let floats = samples.iter().filter_map(|(time, sample)| match sample {
@@ -238,7 +242,7 @@ impl Found {
                 continue;
             }
             let histograms: Vec<(i64, Arc<FloatHistogram>)> = histograms.collect();
-            let plain = if legend.trim().is_empty() && series.labels.is_empty() { "" } else { &name };
+            let plain = if legend.trim().is_empty() && telling.is_empty() { "" } else { &name };
             for (quantile, short) in QUANTILES {
                 let values =
                     histograms.iter().map(|(time, histogram)| (*time, histogram.quantile(quantile).0));
@@ -315,9 +319,18 @@ fn with_quantile(legend: &str, name: &str) -> String {
     format!("{legend} {name}").trim().into()
 }
 
-/// The legend with `{{label}}` replaced; without one, the labels but for those that all series of an
-/// agent have.
-fn name_of(legend: &str, labels: &Labels) -> String {
+/// The names of labels that not all series have with the same value.
+fn telling(all: &[Series]) -> BTreeSet<Arc<str>> {
+    let names = all.iter().flat_map(|series| series.labels.iter().map(|(name, _)| name.clone()));
+    let differs =
+        |name: &Arc<str>| all.iter().any(|series| series.labels.get(name) != all[0].labels.get(name));
+    let mut names: BTreeSet<Arc<str>> = names.collect();
+    names.retain(differs);
+    names
+}
+
+/// The legend with `{{label}}` replaced; without one, the labels that tell it from others.
+fn name_of(legend: &str, labels: &Labels, telling: &BTreeSet<Arc<str>>) -> String {
     let mut text = String::new();
     let mut rest = legend;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -331,12 +344,18 @@ fn name_of(legend: &str, labels: &Labels) -> String {
     if !words.is_empty() {
         return words.join(" ");
     }
-    let own = labels.filter(|name| name != "source" && name != "sampler");
-    if own.is_empty() { "value".into() } else { own.to_string() }
+    let own = labels.filter(|name| telling.contains(name));
+    match (own.is_empty(), labels.name()) {
+        (true, "") => NAMELESS.into(),
+        (true, name) => name.into(),
+        (false, _) => own.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rezolus_store::Samples;
+
     use super::*;
 
     fn wanted(kind: Kind, span: i64, points: usize, weight: Option<usize>) -> Wanted {
@@ -361,11 +380,17 @@ mod tests {
 
     #[test]
     fn series_are_called_by_their_legend_or_their_labels() {
-        let labels = Labels::new([("op", "read"), ("sampler", "x"), ("id", "3")]);
-        assert_eq!(name_of("{{op}} of {{ id }}", &labels), "read of 3");
-        assert_eq!(name_of("{{none}} ", &labels), r#"{id="3", op="read"}"#);
-        assert_eq!(name_of("a {{op", &labels), "a {{op");
-        assert_eq!(name_of("", &Labels::default()), "value");
+        let series =
+            |pairs: [(&str, &str); 3]| Series { labels: Labels::new(pairs), samples: Samples::new([]) };
+        let read = series([("op", "read"), ("sampler", "x"), ("id", "3")]);
+        let write = series([("op", "write"), ("sampler", "x"), ("id", "3")]);
+        let name = |legend: &str| name_of(legend, &read.labels, &telling(&[read.clone(), write.clone()]));
+        assert_eq!(name("{{op}} of {{ id }}"), "read of 3");
+        assert_eq!(name("{{none}} "), r#"{op="read"}"#);
+        assert_eq!(name("a {{op"), "a {{op");
+        let alone = telling(std::slice::from_ref(&read));
+        assert_eq!(name_of("", &read.labels, &alone), "value");
+        assert_eq!(name_of("", &read.labels.with("__name__", "up"), &alone), "up");
         assert_eq!(with_quantile("$quantile of it", "p50"), "p50 of it");
         assert_eq!(with_quantile("", "p50"), "p50");
     }

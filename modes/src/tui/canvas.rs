@@ -44,7 +44,7 @@ impl Canvas {
         }
         let (x, y) = (x as usize, y as usize);
         let cell = &mut self.cells[y / 4 * self.columns + x / 2];
-        if strong > cell.strong {
+        if strong && !cell.strong {
             *cell = Cell::default();
         }
         if strong == cell.strong || strong {

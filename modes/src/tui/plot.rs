@@ -95,7 +95,8 @@ impl Plot<'_> {
         }
         let room = usize::from(row.width).saturating_sub(4);
         let title = cut(&self.chart.title, room);
-        let bold = Style::new().add_modifier(Modifier::BOLD);
+        // Not in the colour of the rule below it.
+        let bold = Style::reset().add_modifier(Modifier::BOLD);
         let style = if self.chosen { theme.accent() } else { bold };
         put(buffer, (row.x + 1, row.y), row.width - 1, &format!(" {title} "), style);
         let needed = width(value) + 2;
@@ -241,7 +242,9 @@ impl Plot<'_> {
         }
         let mut sorted: Vec<&(usize, &Line)> = lines.iter().collect();
         if self.chart.kind != Kind::Percentiles {
-            sorted.sort_by(|a, b| Summary::of(b.1).mean.total_cmp(&Summary::of(a.1).mean));
+            // Not by their means: most of what is among the first ten is so for a moment.
+            let sum = |line: &Line| line.lots.mean.iter().filter(|mean| !mean.is_nan()).sum::<f64>();
+            sorted.sort_by(|a, b| sum(b.1).total_cmp(&sum(a.1)));
         }
         let mut left = row;
         for (at, (number, line)) in sorted.iter().enumerate() {
@@ -273,9 +276,11 @@ impl Plot<'_> {
     }
 }
 
-/// The newest value there is.
+/// What a series is now: NaN if it has ended.
 pub fn last(line: &Line) -> f64 {
-    line.lots.mean.iter().rev().copied().find(|value| !value.is_nan()).unwrap_or(f64::NAN)
+    // The lots at the end may lie behind the newest sample.
+    let recent = line.lots.mean.iter().rev().take(3);
+    recent.copied().find(|value| !value.is_nan()).unwrap_or(f64::NAN)
 }
 
 /// A series in four numbers.

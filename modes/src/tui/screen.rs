@@ -16,6 +16,8 @@ const WIDE: u16 = 100;
 const COLUMN: u16 = 48;
 /// And about how high.
 const HIGH: u16 = 11;
+/// And at most, but for those alone.
+const HIGHEST: u16 = 20;
 
 /// Draws everything, and notes which charts are on screen.
 pub fn draw(app: &mut App, buffer: &mut Buffer) {
@@ -41,7 +43,6 @@ pub fn draw(app: &mut App, buffer: &mut Buffer) {
 
 /// What is looked at, and of when.
 fn top(app: &App, buffer: &mut Buffer, row: Rect) {
-    let theme = app.theme;
     buffer.set_style(row, Style::new().add_modifier(Modifier::REVERSED));
     let state = match (app.span.is_live(), app.span.is_following()) {
         (false, _) => "recorded",
@@ -57,6 +58,7 @@ fn top(app: &App, buffer: &mut Buffer, row: Rect) {
     let candidates = match &times {
         Some((range, length)) => vec![
             format!("{range}  ({length})  every {interval}  {state} "),
+            format!("{range}  ({length})  {state} "),
             format!("{range}  {state} "),
             format!("{length}  {state} "),
             format!("{state} "),
@@ -70,7 +72,9 @@ fn top(app: &App, buffer: &mut Buffer, row: Rect) {
         format!(" {page}  {}", app.title)
     };
     let room = usize::from(row.width);
-    let fits = |text: &&String| width(text) + width(page).max(8) + 3 <= room;
+    // What is looked at may be cut, but not by much.
+    let needed = width(&name).min(width(page) + 20);
+    let fits = |text: &&String| width(text) + needed < room;
     let right = candidates.iter().find(fits).map_or("", String::as_str);
     let left = cut(&name, room.saturating_sub(width(right) + 1));
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
@@ -78,7 +82,6 @@ fn top(app: &App, buffer: &mut Buffer, row: Rect) {
     let x = row.right() - width(right).min(room) as u16;
     let plain = Style::new().add_modifier(Modifier::REVERSED);
     put(buffer, (x, row.y), row.width, right, plain);
-    let _ = theme;
 }
 
 /// The pages; how much of the width they take.
@@ -201,9 +204,11 @@ fn first_item(items: &[Item], heights: &[u16], chosen: usize, top: usize, room: 
 fn charts(app: &mut App, buffer: &mut Buffer, area: Rect) {
     let columns = (area.width / COLUMN).clamp(1, 3);
     let across = (area.height / HIGH).max(1);
-    // One row is left for a heading.
-    let high = (area.height.saturating_sub(1) / across).max(1);
     let items = items(app, columns.into());
+    let headings = items.iter().filter(|item| matches!(item, Item::Heading(_))).count();
+    // One row is left for a heading. A few charts are higher.
+    let few = usize::from(area.height).saturating_sub(headings) / (items.len() - headings).max(1);
+    let high = (area.height.saturating_sub(1) / across).max(1).max((few as u16).min(HIGHEST));
     let height = |item: &Item| if matches!(item, Item::Heading(_)) { 1 } else { high };
     let heights: Vec<u16> = items.iter().map(height).collect();
     let rows = items.iter().filter_map(|item| match item {

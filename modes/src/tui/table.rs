@@ -48,7 +48,7 @@ pub fn draw(plot: &Plot, buffer: &mut Buffer, area: Rect, sort: Sort, first: usi
     }
     let area = Rect { y: area.y + lines as u16, height: area.height - lines as u16, ..area };
     let rows = rows(plot, sort);
-    let numbers = ((area.width / 2) / NUMBER).min(COLUMNS.len() as u16);
+    let numbers = ((area.width * 2 / 3) / NUMBER).min(COLUMNS.len() as u16);
     let name = area.width - numbers * NUMBER;
     heading(plot, buffer, Rect { height: 1, ..area }, sort, name);
     let room = usize::from(area.height - 1);

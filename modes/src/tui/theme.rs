@@ -75,12 +75,7 @@ impl Theme {
         // NaN becomes 0.
         let at = part.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
         let (low, rest) = (at as usize, at.fract());
-        let (from, to) = (stops[low], stops[(low + 1).min(stops.len() - 1)]);
-        let mix = |shift: u32| {
-            let (a, b) = (f64::from(from >> shift & 0xff), f64::from(to >> shift & 0xff));
-            ((a + (b - a) * rest).round() as u32) << shift
-        };
-        self.colour(mix(16) | mix(8) | mix(0))
+        self.colour(mix(stops[low], stops[(low + 1).min(stops.len() - 1)], rest))
     }
 
     /// What stands for heat where there are no colours.
@@ -123,8 +118,21 @@ impl Theme {
 
     /// Of the greatest values that a line's means hide.
     pub fn weak(self, number: usize) -> Style {
-        Style::new().fg(self.series(number)).add_modifier(Modifier::DIM)
+        if self.depth == Depth::None {
+            return Style::new().add_modifier(Modifier::DIM);
+        }
+        let (colours, background) = if self.dark { (DARK, 0x15181d) } else { (LIGHT, 0xffffff) };
+        Style::new().fg(self.colour(mix(colours[number % colours.len()], background, 0.55)))
     }
+}
+
+/// So much of the second colour in the first.
+fn mix(from: u32, to: u32, part: f64) -> u32 {
+    let channel = |shift: u32| {
+        let (a, b) = (f64::from(from >> shift & 0xff), f64::from(to >> shift & 0xff));
+        ((a + (b - a) * part).round() as u32) << shift
+    };
+    channel(16) | channel(8) | channel(0)
 }
 
 /// The nearest of the 6×6×6 colours and 24 greys.
