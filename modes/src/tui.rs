@@ -98,8 +98,8 @@ pub fn run(source: Arc<dyn Source>, pages: Vec<Page>, options: Options) -> anyho
     result
 }
 
-/// The terminal as it is to be drawn to. It is given back when this thread panics; what others
-/// panic of may be borne, as damaged recordings are.
+/// The terminal as it is to be drawn to. It is given back when this thread panics; what the one that
+/// asks panics of is told in charts, and what others do may be borne, as damaged recordings are.
 fn enter() -> anyhow::Result<DefaultTerminal> {
     let before = Arc::new(std::panic::take_hook());
     let others = before.clone();
@@ -108,7 +108,12 @@ fn enter() -> anyhow::Result<DefaultTerminal> {
     let drawing = std::thread::current().id();
     let restoring = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().id() == drawing { restoring(panic) } else { others(panic) }
+        let thread = std::thread::current();
+        if thread.id() == drawing {
+            restoring(panic);
+        } else if thread.name() != Some(worker::THREAD) {
+            others(panic);
+        }
     }));
     terminal.context("the terminal cannot be used")
 }

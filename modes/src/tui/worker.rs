@@ -1,6 +1,8 @@
 //! The thread that asks, so that keys are answered at once.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -11,6 +13,9 @@ use rezolus_store::Source;
 
 use super::Event;
 use super::ask::{Drawn, Wanted, ask};
+
+/// What the thread is called. What it panics of is told in the chart.
+pub const THREAD: &str = "queries";
 
 /// A chart: its page, and which of the page's it is.
 pub type Key = (usize, usize);
@@ -62,7 +67,7 @@ impl Worker {
             work(&*source, &its, &events);
             drop(ended);
         };
-        let thread = std::thread::Builder::new().name("queries".into()).spawn(work)?;
+        let thread = std::thread::Builder::new().name(THREAD.into()).spawn(work)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -119,7 +124,9 @@ fn work(source: &dyn Source, shared: &Shared, events: &Sender<Event>) {
             Task::Look => Event::Extent(source.range()),
             Task::Ask(key, mut wanted, canceled) => {
                 wanted.weight = weights.get(&key).copied();
-                let result = ask(source, &wanted, &canceled);
+                // A fault in one chart is not the end of the others.
+                let asked = catch_unwind(AssertUnwindSafe(|| ask(source, &wanted, &canceled)));
+                let result = asked.unwrap_or_else(|panic| Err(reason(panic.as_ref())));
                 if canceled.load(Ordering::Relaxed) {
                     continue;
                 }
@@ -133,6 +140,12 @@ fn work(source: &dyn Source, shared: &Shared, events: &Sender<Event>) {
             return;
         }
     }
+}
+
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a fault of the viewer: {}", text.unwrap_or("for an unknown reason"))
 }
 
 /// Waits for something to do; nothing when it is over. Of the charts, the one whose answer is oldest,
