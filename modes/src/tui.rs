@@ -10,8 +10,8 @@ mod axis;
 mod canvas;
 mod clock;
 mod heat;
+mod kind;
 mod lines;
-pub mod page;
 mod plot;
 mod screen;
 mod span;
@@ -37,9 +37,13 @@ use rezolus_store::Source;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use app::{App, Outcome};
-pub use page::{Chart, Group, Kind, Page, Query};
+use ask::Side;
 use theme::Theme;
 use worker::{Answer, Worker};
+
+use crate::query;
+use crate::viewer::dashboard::{self, Dashboard};
+use crate::viewer::inputs::{Opened, together};
 
 /// How soon it is noticed that a signal came, or that it is over.
 const NOTICE: Duration = Duration::from_millis(50);
@@ -62,24 +66,83 @@ enum Event {
     /// The terminal has another size.
     Resized,
     Answer(Box<Answer>),
-    /// From when to when there are samples.
-    Extent(Option<(i64, i64)>),
+    /// From when to when there are samples, and what keeps more from coming.
+    Extent(Option<(i64, i64)>, Option<String>),
     /// Nobody asks any more.
     NoAnswers,
     /// A signal came, or the terminal is gone.
     Over,
 }
 
-/// Shows the pages until the user leaves.
+/// Tells what keeps samples from coming.
+pub type Trouble = Box<dyn Fn() -> Option<String> + Send>;
+
+/// Something to look at.
+pub struct Input {
+    pub name: String,
+    pub source: Arc<dyn Source>,
+}
+
+/// Opens recordings, logs and agents, `INPUT` or `NAME=INPUT`, and shows their pages until the user
+/// leaves. Several are shown on one axis of time, all beginning where the first does.
+///
+/// # Errors
+///
+/// When one cannot be opened, and as [`run`].
+pub fn view(inputs: &[String], options: &query::Options) -> anyhow::Result<()> {
+    needs_terminal()?;
+    if inputs.is_empty() {
+        bail!("there is no input: give a recording, a log's folder, or an agent's URL");
+    }
+    let open = |input: &String| Opened::new(input, options).map(Arc::new).map_err(anyhow::Error::msg);
+    let opened = inputs.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+    let pages = dashboard::pages(&opened, &*together(&opened));
+    let interval = opened.iter().map(|input| input.interval()).max().unwrap_or(1);
+    let options = Options {
+        interval: Duration::from_nanos(u64::try_from(interval).unwrap_or(1)),
+        live: opened.iter().any(|input| input.is_moving()),
+        title: opened.iter().map(|input| input.title.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let inputs = opened.iter().map(|input| Input { name: input.name.clone(), source: input.source.clone() });
+    let inputs = inputs.collect();
+    run(inputs, pages, options, Box::new(move || opened.iter().find_map(|input| input.error())))
+}
+
+fn needs_terminal() -> anyhow::Result<()> {
+    if stdout().is_terminal() && stdin().is_terminal() {
+        return Ok(());
+    }
+    bail!("needs a terminal; to look at it in a browser, leave --tui away")
+}
+
+/// What is shown, each with what is to be added to times on screen: so that recordings begin together.
+/// What is live is shown as it is.
+fn sides(inputs: Vec<Input>, live: bool) -> Vec<Side> {
+    let first = inputs.first().and_then(|input| input.source.range());
+    let side = |Input { name, source }: Input| {
+        let shift = match (first, source.range()) {
+            (Some((first, _)), Some((start, _))) if !live => start.saturating_sub(first),
+            _ => 0,
+        };
+        Side { name, source, shift }
+    };
+    inputs.into_iter().map(side).collect()
+}
+
+/// Shows pages until the user leaves.
 ///
 /// # Errors
 ///
 /// When there is no terminal, or nothing in a recording, or the terminal fails.
-pub fn run(source: Arc<dyn Source>, pages: Vec<Page>, options: Options) -> anyhow::Result<()> {
-    if !stdout().is_terminal() || !stdin().is_terminal() {
-        bail!("needs a terminal; to look at it in a browser, leave --tui away");
-    }
-    let extent = source.range();
+pub fn run(
+    inputs: Vec<Input>,
+    pages: Vec<Dashboard>,
+    options: Options,
+    trouble: Trouble,
+) -> anyhow::Result<()> {
+    needs_terminal()?;
+    let sides = sides(inputs, options.live);
+    let extent = sides.first().and_then(|side| side.source.range());
     if extent.is_none() && !options.live {
         bail!("{}: there are no samples in it", options.title);
     }
@@ -89,7 +152,7 @@ pub fn run(source: Arc<dyn Source>, pages: Vec<Page>, options: Options) -> anyho
     app.span.set_extent(extent);
     let (events, happened) = channel();
     let keys = Keys::listen(events.clone()).context("signals and keys cannot be received")?;
-    let worker = Worker::start(source, events).context("no thread for queries")?;
+    let worker = Worker::start(sides, trouble, events).context("no thread for queries")?;
     let mut terminal = enter()?;
     let result = follow(&mut terminal, &mut app, &worker, &happened, options.interval);
     ratatui::restore();
@@ -158,7 +221,10 @@ fn follow(
                 },
                 Event::Resized => by_hand = true,
                 Event::Answer(answer) => app.take(*answer),
-                Event::Extent(extent) => app.span.set_extent(extent),
+                Event::Extent(extent, trouble) => {
+                    app.span.set_extent(extent);
+                    app.trouble = trouble;
+                }
                 Event::NoAnswers => bail!("the thread that asks queries has ended"),
                 Event::Over => return Ok(()),
             }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use rezolus_modes::tui::{Options, Page, run};
+use rezolus_modes::tui::{Input, Options, run};
+use rezolus_modes::viewer::dashboard::Dashboard;
 use rezolus_store::memory::Memory;
 use rezolus_store::{Labels, Sample, Source};
 
 const LEAVES_SCREEN: &str = "\u{1b}[?1049l";
 
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<Dashboard> {
     let pages = r#"[
         {"title": "First", "groups": [{"title": "Usage", "charts": [
             {"title": "Busy", "kind": "line", "unit": "percent", "queries": [{"query": "busy", "legend": "busy"}]}]}]},
@@ -40,13 +41,14 @@ fn options(live: bool) -> Options {
 /// What the other tests run in a terminal: this program again. By itself it does nothing.
 #[test]
 fn shown() {
-    let Ok(source) = std::env::var("TUI_SOURCE") else { return };
-    let source: Arc<dyn Source> = match source.as_str() {
+    let Ok(wanted) = std::env::var("TUI_SOURCE") else { return };
+    let source: Arc<dyn Source> = match wanted.as_str() {
         "empty" => Arc::new(Memory::default()),
         "panics" => Arc::new(Panics(source())),
         _ => Arc::new(source()),
     };
-    if let Err(error) = run(source, pages(), options(std::env::var("TUI_LIVE").is_ok())) {
+    let inputs = vec![Input { name: "a".into(), source }];
+    if let Err(error) = run(inputs, pages(), options(std::env::var("TUI_LIVE").is_ok()), Box::new(|| None)) {
         println!("error: {error:#}");
         std::process::exit(3);
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::ask::{Body, Drawn, Line, Wanted};
-use super::page::{Chart, Kind, Page};
+use super::kind::Kind;
 use super::span::Span;
 use super::theme::Theme;
 use super::worker::{Answer, Key};
+use crate::viewer::dashboard::{Chart, Dashboard};
 
 /// How many names a chart keeps the colours of.
 const MOST_COLOURS: usize = 10_000;
@@ -22,8 +23,8 @@ pub struct Paged {
     pub groups: Vec<(String, Range<usize>)>,
 }
 
-impl From<Page> for Paged {
-    fn from(page: Page) -> Self {
+impl From<Dashboard> for Paged {
+    fn from(page: Dashboard) -> Self {
         let (mut charts, mut groups) = (Vec::new(), Vec::new());
         for group in page.groups {
             let first = charts.len();
@@ -130,6 +131,8 @@ pub struct App {
     /// What was drawn: charts and how many lots there is room for.
     pub visible: Vec<(usize, usize)>,
     pub grid: Grid,
+    /// What keeps it from going on.
+    pub trouble: Option<String>,
 }
 
 /// What a key led to, besides another frame.
@@ -142,7 +145,7 @@ pub enum Outcome {
 }
 
 impl App {
-    pub fn new(title: String, interval: i64, live: bool, pages: Vec<Page>, theme: Theme) -> Self {
+    pub fn new(title: String, interval: i64, live: bool, pages: Vec<Dashboard>, theme: Theme) -> Self {
         Self {
             title,
             interval: interval.max(1),
@@ -161,6 +164,7 @@ impl App {
             loaded: HashMap::new(),
             visible: Vec::new(),
             grid: Grid::default(),
+            trouble: None,
         }
     }
 
@@ -177,7 +181,7 @@ impl App {
         let Some((start, end)) = self.span.shown() else { return Vec::new() };
         let wanted = |&(at, points): &(usize, usize)| {
             let chart = self.charts().get(at)?.clone();
-            let points = match chart.kind {
+            let points = match Kind::of(&chart.kind) {
                 // Two dots to a character.
                 Kind::Line | Kind::Percentiles => 2 * points,
                 Kind::Stacked | Kind::Heatmap => points,

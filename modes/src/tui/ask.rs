@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rezolus_store::promql::{self, Value};
-use rezolus_store::sample::is_stale;
+use rezolus_store::sample::{Values, is_stale};
 use rezolus_store::{FloatHistogram, Labels, Sample, Series, Source};
 
-use super::page::{Chart, Kind};
+use super::kind::Kind;
+use crate::viewer::dashboard::Chart;
 use crate::viewer::reduce::{Lots, per_lot, reduce};
 
 /// How many values a query may be evaluated to. Beyond that steps are longer than the interval, and
@@ -25,6 +26,15 @@ const LONGEST: Duration = Duration::from_secs(30);
 const NAMELESS: &str = "value";
 
 pub const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9")];
+
+/// What is asked; several are shown on the same axis of time.
+#[derive(Clone)]
+pub struct Side {
+    pub name: String,
+    pub source: Arc<dyn Source>,
+    /// Added to times on screen to have its own.
+    pub shift: i64,
+}
 
 /// Of what span a chart is to be shown.
 #[derive(Clone, Debug)]
@@ -49,6 +59,8 @@ pub struct Drawn {
     /// Whether a lot is more than one value.
     pub reduced: bool,
     pub body: Body,
+    /// How it is drawn, which with several sides may differ from what the chart says.
+    pub kind: Kind,
     /// Of parts of a whole: for each lot the greatest whole.
     pub total: Option<Vec<f64>>,
     pub weight: usize,
@@ -114,7 +126,7 @@ impl Grid {
     fn new(wanted: &Wanted) -> Self {
         let interval = wanted.interval.max(1);
         let span = wanted.end.saturating_sub(wanted.start).max(0);
-        let first_guess = match wanted.chart.kind {
+        let first_guess = match Kind::of(&wanted.chart.kind) {
             Kind::Line => 10,
             Kind::Stacked => 20,
             Kind::Percentiles | Kind::Heatmap => HISTOGRAM,
@@ -156,7 +168,7 @@ impl Grid {
 /// # Errors
 ///
 /// When one cannot be evaluated, in the words of the engine.
-pub fn ask(source: &dyn Source, wanted: &Wanted, canceled: &Arc<AtomicBool>) -> Result<Drawn, String> {
+pub fn ask(sides: &[Side], wanted: &Wanted, canceled: &Arc<AtomicBool>) -> Result<Drawn, String> {
     let grid = Grid::new(wanted);
     let over = grid.step.max(wanted.interval).saturating_mul(2);
     let options = promql::Options {
@@ -164,28 +176,43 @@ pub fn ask(source: &dyn Source, wanted: &Wanted, canceled: &Arc<AtomicBool>) -> 
         canceled: Some(canceled.clone()),
         ..promql::Options::default()
     };
-    let mut found = Found::new(grid, wanted.chart.kind);
-    for query in &wanted.chart.queries {
-        let text = query.query.replace("$interval", &format!("{}ms", (over / 1_000_000).max(1)));
-        let quantiles = if text.contains("$quantile") { &QUANTILES[..] } else { &[(0.0, "")][..] };
-        for (quantile, name) in quantiles {
-            let text = text.replace("$quantile", &quantile.to_string());
-            let legend = with_quantile(&query.legend, name);
-            let answer = promql::range(source, &text, grid.start, grid.end(), grid.step, &options)
+    let mut found = Found::new(grid, Kind::of(&wanted.chart.kind), sides.len() > 1);
+    let over = format!("{}ms", (over / 1_000_000).max(1));
+    for side in sides {
+        let (start, end) = (grid.start.saturating_add(side.shift), grid.end().saturating_add(side.shift));
+        for (text, legend) in filled(&wanted.chart, &over) {
+            let answer = promql::range(&*side.source, &text, start, end, grid.step, &options)
                 .map_err(|error| error.to_string())?;
             found.notes.extend(answer.notes.warnings);
             if let Value::Matrix(all) = answer.value {
-                found.take(&legend, all);
+                found.take(side, &legend, all);
             }
         }
     }
     Ok(found.drawn())
 }
 
+/// The queries with their places filled in, and legends: for each of the quantiles one, if they
+/// speak of them.
+fn filled(chart: &Chart, over: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for query in &chart.queries {
+        let text = query.query.replace("$interval", over);
+        let quantiles = if text.contains("$quantile") { &QUANTILES[..] } else { &[(0.0, "")][..] };
+        let one = |(part, name): &(f64, &str)| {
+            (text.replace("$quantile", &part.to_string()), with_quantile(&query.legend, name))
+        };
+        all.extend(quantiles.iter().map(one));
+    }
+    all
+}
+
 /// What has been found so far.
 struct Found {
     grid: Grid,
     kind: Kind,
+    /// Whether series have to say of which side they are.
+    several: bool,
     lines: Vec<Line>,
     /// At each step the sum of the lines.
     total: Vec<f64>,
@@ -198,11 +225,14 @@ struct Found {
 }
 
 impl Found {
-    fn new(grid: Grid, kind: Kind) -> Self {
+    fn new(grid: Grid, kind: Kind, several: bool) -> Self {
+        // What is to be compared does not add up.
+        let kind = if several && kind == Kind::Stacked { Kind::Line } else { kind };
         let (counts, bounds) = (Vec::new(), HashMap::new());
         Self {
             grid,
             kind,
+            several,
             lines: Vec::new(),
             total: Vec::new(),
             counts,
@@ -212,17 +242,19 @@ impl Found {
         }
     }
 
-    fn take(&mut self, legend: &str, all: Vec<Series>) {
+    fn take(&mut self, side: &Side, legend: &str, all: Vec<Series>) {
         let mut weight = 0;
         let telling = telling(&all);
         for series in all {
             let samples = series.samples.unpacked();
-            let mixed = samples.iter().any(|(_, sample)| matches!(sample, Sample::Histogram(_)));
+            let mixed = !matches!(samples.values, Values::Floats(_));
             weight += if mixed { HISTOGRAM } else { 1 };
             let name = name_of(legend, &series.labels, &telling);
-            let key = format!("{legend} {}", series.labels);
+            let of = if self.several { format!("{}: ", side.name) } else { String::new() };
+            let key = format!("{of}{legend} {}", series.labels);
+            let samples = samples.iter().map(|(time, sample)| (time.saturating_sub(side.shift), sample));
             if !mixed {
-                let floats = samples.iter().filter_map(|(time, sample)| match sample {
+                let floats = samples.filter_map(|(time, sample)| match sample {
                     Sample::Float(value) => Some((time, value)),
                     Sample::Histogram(_) => None,
                 });
@@ -230,24 +262,27 @@ impl Found {
                 if self.kind == Kind::Stacked {
                     self.add(&values);
                 }
+                let name = format!("{of}{name}");
                 self.lines.push(Line { key, name, lots: reduce(&values, self.grid.per) });
                 continue;
             }
-            let histograms = samples.iter().filter_map(|(time, sample)| match sample {
+            let histograms = samples.filter_map(|(time, sample)| match sample {
                 Sample::Histogram(histogram) => Some((time, histogram)),
                 Sample::Float(_) => None,
             });
-            if self.kind == Kind::Heatmap {
+            if self.kind == Kind::Heatmap && !self.several {
                 histograms.for_each(|(time, histogram)| self.count(time, &histogram));
                 continue;
             }
+            // Counts of several sides would be one heap: their quantiles can be told apart.
+            self.kind = Kind::Percentiles;
             let histograms: Vec<(i64, Arc<FloatHistogram>)> = histograms.collect();
             let plain = if legend.trim().is_empty() && telling.is_empty() { "" } else { &name };
             for (quantile, short) in QUANTILES {
                 let values =
                     histograms.iter().map(|(time, histogram)| (*time, histogram.quantile(quantile).0));
                 let lots = reduce(&self.grid.floats(values), self.grid.per);
-                let name = format!("{plain} {short}").trim().into();
+                let name = format!("{of}{plain} {short}").replace("  ", " ").trim().into();
                 self.lines.push(Line { key: format!("{key} {short}"), name, lots });
             }
         }
@@ -290,6 +325,7 @@ impl Found {
             count: grid.steps.div_ceil(per),
             reduced: per > 1,
             body,
+            kind: self.kind,
             total: (!self.total.is_empty()).then(|| reduce(&self.total, per).greatest),
             weight: self.weight.max(1),
             notes: self.notes.into_iter().collect(),
@@ -358,22 +394,29 @@ mod tests {
 
     use super::*;
 
-    fn wanted(kind: Kind, span: i64, points: usize, weight: Option<usize>) -> Wanted {
-        let chart = Arc::new(Chart { kind, ..Chart::default() });
+    fn wanted(kind: &str, span: i64, points: usize, weight: Option<usize>) -> Wanted {
+        let chart = Arc::new(Chart {
+            title: String::new(),
+            description: String::new(),
+            kind: kind.into(),
+            unit: String::new(),
+            queries: Vec::new(),
+            missing: None,
+        });
         Wanted { chart, start: 1_000_500, end: 1_000_500 + span, points, interval: 1000, weight }
     }
 
     #[test]
     fn steps_are_the_recordings_until_there_are_too_many() {
-        let grid = Grid::new(&wanted(Kind::Line, 300_000, 100, None));
+        let grid = Grid::new(&wanted("line", 300_000, 100, None));
         assert_eq!((grid.step, grid.per), (1000, 4));
         assert_eq!(grid.start % 4000, 0);
         assert!(grid.start <= 1_000_500 && grid.end() <= 1_300_500 && grid.end() > 1_299_000);
-        let grid = Grid::new(&wanted(Kind::Line, 300_000_000, 100, Some(1000)));
+        let grid = Grid::new(&wanted("line", 300_000_000, 100, Some(1000)));
         assert_eq!(grid.step % 1000, 0);
         assert!(grid.steps <= 250 && grid.steps > 100, "{grid:?}");
         for (span, points) in [(0, 0), (i64::MAX - 2_000_000, 5), (1, 1), (-5, 3)] {
-            let grid = Grid::new(&wanted(Kind::Heatmap, span, points, Some(usize::MAX)));
+            let grid = Grid::new(&wanted("heatmap", span, points, Some(usize::MAX)));
             assert!(grid.steps >= 1 && grid.per >= 1 && grid.step >= 1);
         }
     }

@@ -7,10 +7,11 @@ use ratatui::style::{Modifier, Style};
 use super::app::Loaded;
 use super::ask::{Body, Drawn, Heat, Line};
 use super::axis::{self, Scale};
-use super::page::{Chart, Kind};
+use super::kind::Kind;
 use super::text::{cut, put, width, wrap};
 use super::theme::{Depth, Theme};
 use super::{areas, heat, lines, units};
+use crate::viewer::dashboard::Chart;
 
 /// What a chart is drawn from.
 pub struct Plot<'a> {
@@ -66,6 +67,10 @@ impl Plot<'_> {
         self.loaded?.result.as_ref()?.as_ref().ok()
     }
 
+    pub fn kind(&self) -> Kind {
+        self.drawn().map_or_else(|| Kind::of(&self.chart.kind), |drawn| drawn.kind)
+    }
+
     pub fn body(&self) -> Option<&Body> {
         self.drawn().map(|drawn| &drawn.body)
     }
@@ -109,7 +114,7 @@ impl Plot<'_> {
     /// What stands on the right of the title.
     fn value(&self, drawn: &Drawn, lines: &[(usize, &Line)]) -> String {
         let unit = &self.chart.unit;
-        match (&drawn.body, self.chart.kind) {
+        match (&drawn.body, drawn.kind) {
             (Body::Lines(_), Kind::Heatmap) if !lines.is_empty() => {
                 let values = lines.iter().map(|(_, line)| last(line)).filter(|value| !value.is_nan());
                 format!("max {}", units::value(values.fold(f64::NAN, f64::max), unit))
@@ -157,7 +162,7 @@ impl Plot<'_> {
 
     fn content(&self, buffer: &mut Buffer, parts: &Parts, drawn: &Drawn, lines: &[(usize, &Line)]) {
         let Some(span) = self.span else { return };
-        match (&drawn.body, self.chart.kind) {
+        match (&drawn.body, drawn.kind) {
             (Body::Heat(heat), _) => self.buckets(buffer, parts, drawn, heat, span),
             (_, Kind::Heatmap) => self.rows(buffer, parts, drawn, lines, span),
             (_, Kind::Stacked) => {
@@ -241,7 +246,7 @@ impl Plot<'_> {
             return;
         }
         let mut sorted: Vec<&(usize, &Line)> = lines.iter().collect();
-        if self.chart.kind != Kind::Percentiles {
+        if self.kind() != Kind::Percentiles {
             // Not by their means: most of what is among the first ten is so for a moment.
             let sum = |line: &Line| line.lots.mean.iter().filter(|mean| !mean.is_nan()).sum::<f64>();
             sorted.sort_by(|a, b| sum(b.1).total_cmp(&sum(a.1)));
@@ -265,7 +270,7 @@ impl Plot<'_> {
 
     fn entry(&self, buffer: &mut Buffer, row: Rect, number: usize, text: &str) -> u16 {
         let mark = match self.theme.depth {
-            Depth::None if self.chart.kind == Kind::Stacked => Theme::fill(number).to_string(),
+            Depth::None if self.kind() == Kind::Stacked => Theme::fill(number).to_string(),
             _ => "■".into(),
         };
         put(buffer, (row.x, row.y), row.width, &mark, Style::new().fg(self.theme.series(number)));

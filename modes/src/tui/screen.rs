@@ -106,7 +106,7 @@ fn list(app: &App, buffer: &mut Buffer, area: Rect) -> u16 {
     columns + 1
 }
 
-/// The filter, or what the chosen chart shows; and how to learn more.
+/// The filter, what is wrong, or what the chosen chart shows; and how to learn more.
 fn bottom(app: &App, buffer: &mut Buffer, row: Rect) {
     let theme = app.theme;
     let help = " ? help  q leave ";
@@ -119,6 +119,8 @@ fn bottom(app: &App, buffer: &mut Buffer, row: Rect) {
     } else if !app.filter.is_empty() {
         let text = format!("only series with “{}”; esc shows all", app.filter);
         put(buffer, (row.x, row.y), row.width, &cut(&text, room), theme.accent());
+    } else if let Some(trouble) = &app.trouble {
+        put(buffer, (row.x, row.y), row.width, &cut(trouble, room), theme.wrong());
     } else if let Some(chart) = app.charts().get(app.chosen) {
         put(buffer, (row.x, row.y), row.width, &cut(&chart.description, room), theme.faint());
     }

@@ -104,7 +104,7 @@ fn rows(plot: &Plot, sort: Sort) -> Vec<Row> {
         _ => {
             let row = |(number, line): (usize, &Line)| {
                 // Rows of a heatmap have no colour of their own.
-                let number = Some(number).filter(|_| plot.chart.kind != super::page::Kind::Heatmap);
+                let number = Some(number).filter(|_| plot.kind() != super::kind::Kind::Heatmap);
                 Row { number, name: line.name.clone(), summary: Summary::of(line) }
             };
             plot.lines().into_iter().map(row).collect()

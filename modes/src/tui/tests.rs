@@ -12,12 +12,13 @@ use rezolus_store::set::Set;
 use rezolus_store::{FloatHistogram, Labels, Sample, Source};
 
 use super::app::{App, Outcome, Sort};
-use super::ask::ask;
+use super::ask::{Side, ask};
 use super::clock::SECOND;
-use super::page::Page;
 use super::screen;
 use super::theme::{Depth, Theme};
 use super::worker::Answer;
+use super::{Input, sides};
+use crate::viewer::dashboard::Dashboard;
 
 const START: i64 = 1_790_000_000 * SECOND;
 
@@ -30,10 +31,10 @@ const PAGES: &str = r#"[
             {"title": "Per CPU", "kind": "heatmap", "unit": "percent", "queries": [{"query": "cpu", "legend": "{{id}}"}]}
         ]},
         {"title": "More", "charts": [
-            {"title": "Absent", "kind": "line", "queries": [{"query": "absent_metric"}],
+            {"title": "Absent", "kind": "line", "unit": "count", "queries": [{"query": "absent_metric"}],
              "missing": "the sampler is off"},
-            {"title": "Nothing", "kind": "line", "queries": [{"query": "nothing"}]},
-            {"title": "Wrong", "kind": "line", "queries": [{"query": "sum(("}]}
+            {"title": "Nothing", "kind": "line", "unit": "count", "queries": [{"query": "nothing"}]},
+            {"title": "Wrong", "kind": "line", "unit": "count", "queries": [{"query": "sum(("}]}
         ]}
     ]},
     {"title": "Latency", "groups": [
@@ -47,7 +48,7 @@ const PAGES: &str = r#"[
     {"title": "Empty", "groups": []}
 ]"#;
 
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<Dashboard> {
     serde_json::from_str(PAGES).unwrap()
 }
 
@@ -72,7 +73,7 @@ fn histogram(at: usize) -> Sample {
     }))
 }
 
-fn source() -> Set {
+fn source() -> Arc<dyn Source> {
     let mut memory = Memory::default();
     append(
         &mut memory,
@@ -90,7 +91,11 @@ fn source() -> Set {
         let labels = Labels::new([("__name__", "wait")]);
         memory.append(&labels, START + at as i64 * SECOND, histogram(at));
     }
-    Set::new(vec![Arc::new(memory)])
+    Arc::new(Set::new(vec![Arc::new(memory)]))
+}
+
+fn empty() -> Arc<dyn Source> {
+    Arc::new(Memory::default())
 }
 
 fn app(depth: Depth) -> App {
@@ -98,12 +103,17 @@ fn app(depth: Depth) -> App {
 }
 
 /// Draws, asks what is wanted, and draws again.
-fn show(app: &mut App, source: &dyn Source, (width, height): (u16, u16)) -> Buffer {
+fn show(app: &mut App, source: &Arc<dyn Source>, size: (u16, u16)) -> Buffer {
+    let side = Side { name: "a".into(), source: source.clone(), shift: 0 };
+    show_sides(app, &[side], size)
+}
+
+fn show_sides(app: &mut App, sides: &[Side], (width, height): (u16, u16)) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    app.span.set_extent(source.range());
+    app.span.set_extent(sides[0].source.range());
     terminal.draw(|frame| screen::draw(app, frame.buffer_mut())).unwrap();
     for (key, wanted) in app.wanted() {
-        app.take(Answer { key, result: ask(source, &wanted, &Arc::default()) });
+        app.take(Answer { key, result: ask(sides, &wanted, &Arc::default()) });
     }
     terminal.draw(|frame| screen::draw(app, frame.buffer_mut())).unwrap();
     terminal.backend().buffer().clone()
@@ -305,7 +315,7 @@ fn a_filter_leaves_some_series() {
 #[test]
 fn what_is_live_waits_for_samples_and_is_held() {
     let mut app = App::new("agent".into(), SECOND, true, pages(), Theme { depth: Depth::Full, dark: true });
-    let screen = text(&show(&mut app, &Set::default(), (80, 24)));
+    let screen = text(&show(&mut app, &empty(), (80, 24)));
     holds(&screen, &["● live", "waiting for the first samples"]);
     holds(&text(&show(&mut app, &source(), (80, 24))), &["● live", "■ load"]);
     press(&mut app, KeyCode::Char(' '));
@@ -329,17 +339,52 @@ fn without_colours_shades_tell_what_there_is() {
 #[test]
 fn a_series_keeps_its_colour_while_others_come() {
     let mut app = app(Depth::Full);
-    let mut memory = Memory::default();
-    append(&mut memory, &[("__name__", "busy"), ("state", "user")], [1.0, 1.0, 1.0]);
-    show(&mut app, &memory, (80, 24));
-    append(&mut memory, &[("__name__", "busy"), ("state", "a first one")], [1.0, 1.0, 1.0]);
-    let buffer = show(&mut app, &memory, (80, 24));
+    let busy = |states: &[&str]| -> Arc<dyn Source> {
+        let mut memory = Memory::default();
+        for state in states {
+            append(&mut memory, &[("__name__", "busy"), ("state", state)], [1.0, 1.0, 1.0]);
+        }
+        Arc::new(memory)
+    };
+    show(&mut app, &busy(&["user"]), (80, 24));
+    let buffer = show(&mut app, &busy(&["user", "a first one"]), (80, 24));
     let theme = Theme { depth: Depth::Full, dark: true };
     let marks: Vec<_> =
         buffer.content.iter().filter(|cell| cell.symbol() == "■").map(|cell| cell.fg).collect();
     assert!(marks.contains(&theme.series(0)) && marks.contains(&theme.series(1)), "{marks:?}");
     let names = app.loaded[&(0, 0)].colour_of_name("user");
     assert_eq!(names, Some(0));
+}
+
+#[test]
+fn several_recordings_begin_together_and_are_told_apart() {
+    let mut later = Memory::default();
+    for at in 0..200 {
+        let time = START + 86_400 * SECOND + at * SECOND;
+        later.append(&Labels::new([("__name__", "busy"), ("state", "user")]), time, Sample::Float(3.0));
+        later.append(&Labels::new([("__name__", "wait")]), time, histogram(0));
+    }
+    let before = Input { name: "before".into(), source: source() };
+    let after = Input { name: "after".into(), source: Arc::new(later) };
+    let sides = sides(vec![before, after], false);
+    let mut app = app(Depth::Full);
+    let screen = text(&show_sides(&mut app, &sides, (200, 50)));
+    holds(&screen, &["■ before: user 1.", "■ after: user 3 cores", "■ before: load"]);
+    assert!(!screen.contains('▅'), "areas of both would be on top of each other");
+    press(&mut app, KeyCode::Char('2'));
+    let screen = text(&show_sides(&mut app, &sides, (200, 50)));
+    holds(&screen, &["■ before: wait p50", "■ before: p50"]);
+    assert!(!screen.contains('▀'));
+    // Nothing is shifted of what is live.
+    let live = super::sides(vec![Input { name: "a".into(), source: empty() }], true);
+    assert_eq!(live[0].shift, 0);
+}
+
+#[test]
+fn what_keeps_an_agent_from_answering_is_told() {
+    let mut app = app(Depth::Full);
+    app.trouble = Some("http://localhost:1: connection refused".into());
+    holds(&text(&show(&mut app, &source(), (80, 24))), &["connection refused"]);
 }
 
 fn values() -> impl Strategy<Value = Vec<f64>> {
@@ -375,11 +420,12 @@ proptest! {
                 append(&mut memory, &[("__name__", name), ("id", &id), ("state", &id)], values.iter().copied());
             }
         }
+        let source: Arc<dyn Source> = Arc::new(memory);
         let mut app = App::new("t".into(), SECOND, live, pages(), Theme { depth, dark: false });
-        show(&mut app, &memory, (width, height));
+        show(&mut app, &source, (width, height));
         for key in keys {
             press(&mut app, key);
-            show(&mut app, &memory, (width, height));
+            show(&mut app, &source, (width, height));
         }
     }
 }

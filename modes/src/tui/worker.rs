@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
+use super::ask::{Drawn, Side, Wanted, ask};
+use super::{Event, Trouble};
 use parking_lot::{Condvar, Mutex};
-use rezolus_store::Source;
-
-use super::Event;
-use super::ask::{Drawn, Wanted, ask};
 
 /// What the thread is called. What it panics of is told in the chart.
 pub const THREAD: &str = "queries";
@@ -59,12 +57,12 @@ impl Worker {
     /// # Errors
     ///
     /// When there is no thread to be had.
-    pub fn start(source: Arc<dyn Source>, events: Sender<Event>) -> std::io::Result<Self> {
+    pub fn start(sides: Vec<Side>, trouble: Trouble, events: Sender<Event>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let its = shared.clone();
         let work = move || {
             let ended = Ended(events.clone());
-            work(&*source, &its, &events);
+            work(&sides, &trouble, &its, &events);
             drop(ended);
         };
         let thread = std::thread::Builder::new().name(THREAD.into()).spawn(work)?;
@@ -117,15 +115,15 @@ enum Task {
     Ask(Key, Box<Wanted>, Arc<AtomicBool>),
 }
 
-fn work(source: &dyn Source, shared: &Shared, events: &Sender<Event>) {
+fn work(sides: &[Side], trouble: &Trouble, shared: &Shared, events: &Sender<Event>) {
     let mut weights: HashMap<Key, usize> = HashMap::new();
     while let Some(task) = next(shared) {
         let event = match task {
-            Task::Look => Event::Extent(source.range()),
+            Task::Look => Event::Extent(sides.first().and_then(|side| side.source.range()), trouble()),
             Task::Ask(key, mut wanted, canceled) => {
                 wanted.weight = weights.get(&key).copied();
                 // A fault in one chart is not the end of the others.
-                let asked = catch_unwind(AssertUnwindSafe(|| ask(source, &wanted, &canceled)));
+                let asked = catch_unwind(AssertUnwindSafe(|| ask(sides, &wanted, &canceled)));
                 let result = asked.unwrap_or_else(|panic| Err(reason(panic.as_ref())));
                 if canceled.load(Ordering::Relaxed) {
                     continue;
