@@ -12,6 +12,7 @@ mod clock;
 mod heat;
 mod kind;
 mod lines;
+mod metrics;
 mod plot;
 mod screen;
 mod span;
@@ -96,7 +97,9 @@ pub fn view(inputs: &[String], options: &query::Options) -> anyhow::Result<()> {
     }
     let open = |input: &String| Opened::new(input, options).map(Arc::new).map_err(anyhow::Error::msg);
     let opened = inputs.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
-    let pages = dashboard::pages(&opened, &*together(&opened));
+    let source = together(&opened);
+    let mut pages = dashboard::pages(&opened, &*source);
+    pages.extend(metrics::page(&*source));
     let interval = opened.iter().map(|input| input.interval()).max().unwrap_or(1);
     let options = Options {
         interval: Duration::from_nanos(u64::try_from(interval).unwrap_or(1)),

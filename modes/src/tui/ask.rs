@@ -14,13 +14,13 @@ use super::kind::Kind;
 use crate::viewer::dashboard::Chart;
 use crate::viewer::reduce::{Lots, per_lot, reduce};
 
-/// How many values a query may be evaluated to. Beyond that steps are longer than the interval, and
-/// rates over as much.
-const MOST_VALUES: usize = 200_000;
+/// From how many values at all steps a query may be computed. Beyond that steps are longer than the
+/// interval, and rates over as much.
+const MOST_VALUES: usize = 500_000;
 /// What a histogram counts as among them.
-const HISTOGRAM: usize = 40;
+const HISTOGRAM: usize = 16;
 /// How long a chart may take.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What a series is called that has nothing to call it by.
 const NAMELESS: &str = "value";
@@ -46,7 +46,7 @@ pub struct Wanted {
     pub points: usize,
     /// Between samples.
     pub interval: i64,
-    /// Values that a step had when this was last asked.
+    /// What it took at each step when this was last asked.
     pub weight: Option<usize>,
 }
 
@@ -123,15 +123,10 @@ struct Grid {
 impl Grid {
     /// At the recording's own interval if that is not too many values. Lots begin at multiples of
     /// their length, so that they stay what they are while the end moves.
-    fn new(wanted: &Wanted) -> Self {
+    fn new(wanted: &Wanted, weight: usize) -> Self {
         let interval = wanted.interval.max(1);
         let span = wanted.end.saturating_sub(wanted.start).max(0);
-        let first_guess = match Kind::of(&wanted.chart.kind) {
-            Kind::Line => 10,
-            Kind::Stacked => 20,
-            Kind::Percentiles | Kind::Heatmap => HISTOGRAM,
-        };
-        let most = (MOST_VALUES / wanted.weight.unwrap_or(first_guess).max(1)).max(wanted.points).max(1);
+        let most = (MOST_VALUES / weight.max(1)).max(wanted.points).max(1);
         let ticks = usize::try_from(span / interval + 1).unwrap_or(usize::MAX);
         let every = i64::try_from(ticks.div_ceil(most)).unwrap_or(i64::MAX);
         let step = interval.saturating_mul(every);
@@ -169,7 +164,11 @@ impl Grid {
 ///
 /// When one cannot be evaluated, in the words of the engine.
 pub fn ask(sides: &[Side], wanted: &Wanted, canceled: &Arc<AtomicBool>) -> Result<Drawn, String> {
-    let grid = Grid::new(wanted);
+    let weight = match wanted.weight {
+        Some(weight) => weight,
+        None => weigh(sides, wanted)?,
+    };
+    let grid = Grid::new(wanted, weight);
     let over = grid.step.max(wanted.interval).saturating_mul(2);
     let options = promql::Options {
         deadline: Some(Instant::now() + LONGEST),
@@ -189,7 +188,28 @@ pub fn ask(sides: &[Side], wanted: &Wanted, canceled: &Arc<AtomicBool>) -> Resul
             }
         }
     }
-    Ok(found.drawn())
+    Ok(found.drawn(weight))
+}
+
+/// How many values the heaviest of the queries takes at each step.
+fn weigh(sides: &[Side], wanted: &Wanted) -> Result<usize, String> {
+    let told = |error: promql::Error| error.to_string();
+    let mut most = 1;
+    for side in sides {
+        let kinds = side.source.metadata();
+        let (start, end) = (wanted.start.saturating_add(side.shift), wanted.end.saturating_add(side.shift));
+        for (text, _) in filled(&wanted.chart, "1s") {
+            let mut weight = 0;
+            for matchers in promql::selects(&text).map_err(told)?.selectors {
+                for labels in side.source.series(&matchers, start, end).map_err(told)? {
+                    let histogram = kinds.get(labels.name()).is_some_and(|known| known.kind == "histogram");
+                    weight += if histogram { HISTOGRAM } else { 1 };
+                }
+            }
+            most = most.max(weight);
+        }
+    }
+    Ok(most)
 }
 
 /// The queries with their places filled in, and legends: for each of the quantiles one, if they
@@ -220,7 +240,6 @@ struct Found {
     counts: Vec<HashMap<u64, f64>>,
     /// Lower bounds by upper ones.
     bounds: HashMap<u64, f64>,
-    weight: usize,
     notes: BTreeSet<String>,
 }
 
@@ -237,18 +256,15 @@ impl Found {
             total: Vec::new(),
             counts,
             bounds,
-            weight: 0,
             notes: BTreeSet::new(),
         }
     }
 
     fn take(&mut self, side: &Side, legend: &str, all: Vec<Series>) {
-        let mut weight = 0;
         let telling = telling(&all);
         for series in all {
             let samples = series.samples.unpacked();
             let mixed = !matches!(samples.values, Values::Floats(_));
-            weight += if mixed { HISTOGRAM } else { 1 };
             let name = name_of(legend, &series.labels, &telling);
             let of = if self.several { format!("{}: ", side.name) } else { String::new() };
             let key = format!("{of}{legend} {}", series.labels);
@@ -286,7 +302,6 @@ impl Found {
                 self.lines.push(Line { key: format!("{key} {short}"), name, lots });
             }
         }
-        self.weight = self.weight.max(weight);
     }
 
     /// Adds to the whole.
@@ -312,7 +327,7 @@ impl Found {
         }
     }
 
-    fn drawn(self) -> Drawn {
+    fn drawn(self, weight: usize) -> Drawn {
         let (grid, per) = (self.grid, self.grid.per);
         let body = if self.counts.is_empty() {
             Body::Lines(self.lines)
@@ -327,7 +342,7 @@ impl Found {
             body,
             kind: self.kind,
             total: (!self.total.is_empty()).then(|| reduce(&self.total, per).greatest),
-            weight: self.weight.max(1),
+            weight,
             notes: self.notes.into_iter().collect(),
         }
     }
@@ -394,7 +409,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(kind: &str, span: i64, points: usize, weight: Option<usize>) -> Wanted {
+    fn wanted(kind: &str, span: i64, points: usize) -> Wanted {
         let chart = Arc::new(Chart {
             title: String::new(),
             description: String::new(),
@@ -403,20 +418,20 @@ mod tests {
             queries: Vec::new(),
             missing: None,
         });
-        Wanted { chart, start: 1_000_500, end: 1_000_500 + span, points, interval: 1000, weight }
+        Wanted { chart, start: 1_000_500, end: 1_000_500 + span, points, interval: 1000, weight: None }
     }
 
     #[test]
     fn steps_are_the_recordings_until_there_are_too_many() {
-        let grid = Grid::new(&wanted("line", 300_000, 100, None));
+        let grid = Grid::new(&wanted("line", 300_000, 100), 1);
         assert_eq!((grid.step, grid.per), (1000, 4));
         assert_eq!(grid.start % 4000, 0);
         assert!(grid.start <= 1_000_500 && grid.end() <= 1_300_500 && grid.end() > 1_299_000);
-        let grid = Grid::new(&wanted("line", 300_000_000, 100, Some(1000)));
+        let grid = Grid::new(&wanted("line", 300_000_000, 100), 1000);
         assert_eq!(grid.step % 1000, 0);
-        assert!(grid.steps <= 250 && grid.steps > 100, "{grid:?}");
+        assert!(grid.steps <= 550 && grid.steps > 100, "{grid:?}");
         for (span, points) in [(0, 0), (i64::MAX - 2_000_000, 5), (1, 1), (-5, 3)] {
-            let grid = Grid::new(&wanted("heatmap", span, points, Some(usize::MAX)));
+            let grid = Grid::new(&wanted("heatmap", span, points), usize::MAX);
             assert!(grid.steps >= 1 && grid.per >= 1 && grid.step >= 1);
         }
     }
