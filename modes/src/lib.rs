@@ -15,6 +15,7 @@ pub mod recording;
 pub mod signals;
 pub mod snapshot;
 pub mod source;
+pub mod tui;
 pub mod viewer;
 pub mod wire;
 
