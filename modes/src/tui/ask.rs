@@ -399,7 +399,10 @@ fn name_of(legend: &str, labels: &Labels, telling: &BTreeSet<Arc<str>>) -> Strin
     match (own.is_empty(), labels.name()) {
         (true, "") => NAMELESS.into(),
         (true, name) => name.into(),
-        (false, _) => own.to_string(),
+        (false, _) => {
+            let pairs = own.iter().map(|(label, value)| format!("{label}={value}"));
+            pairs.collect::<Vec<_>>().join(" ")
+        }
     }
 }
 
@@ -444,7 +447,7 @@ mod tests {
         let write = series([("op", "write"), ("sampler", "x"), ("id", "3")]);
         let name = |legend: &str| name_of(legend, &read.labels, &telling(&[read.clone(), write.clone()]));
         assert_eq!(name("{{op}} of {{ id }}"), "read of 3");
-        assert_eq!(name("{{none}} "), r#"{op="read"}"#);
+        assert_eq!(name("{{none}} "), "op=read");
         assert_eq!(name("a {{op"), "a {{op");
         let alone = telling(std::slice::from_ref(&read));
         assert_eq!(name_of("", &read.labels, &alone), "value");

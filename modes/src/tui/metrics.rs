@@ -44,7 +44,13 @@ fn chart(name: &str, count: usize, known: &Metadata) -> Chart {
     let selector = format!("{{__name__={name:?}}}");
     let sum = |text: String| if count > MOST_SERIES { format!("sum({text})") } else { text };
     let (kind, query, unit) = match known.kind.as_str() {
-        "counter" => ("line", sum(format!("rate({selector}[$interval])")), per_second(&known.unit)),
+        "counter" => {
+            let rate = sum(format!("rate({selector}[$interval])"));
+            // Of a second: how many do it at the same time.
+            let of_time = known.unit == "nanoseconds";
+            let query = if of_time { format!("{rate} / 1e9") } else { rate };
+            ("line", query, if of_time { "s/s".into() } else { per_second(&known.unit) })
+        }
         "histogram" => ("percentiles", format!("sum(rate({selector}[$interval]))"), known.unit.clone()),
         _ => ("line", sum(selector), known.unit.clone()),
     };
