@@ -214,6 +214,7 @@ pub struct Serve {
   rezolus view /var/lib/rezolus/hindsight          the log that hindsight, or a recorder, is writing
   rezolus view before=a.parquet after=b.parquet    one against the other
   rezolus view out.parquet 127.0.0.1:8000          listening somewhere else; also --listen
+  rezolus view --tui out.parquet                   in the terminal; ? shows the keys
   rezolus view                                     nothing: drop a file onto the page
 
 Nothing is loaded from the internet. Only this machine is served unless --listen says otherwise. Behind a proxy, or
@@ -229,6 +230,9 @@ pub struct View {
     /// Do not open the browser
     #[arg(long)]
     pub no_open: bool,
+    /// Show it in this terminal instead of a browser
+    #[arg(long, conflicts_with_all = ["listen", "no_open", "host", "read_only"])]
+    pub tui: bool,
     /// A name under which the server is asked, such as that of a proxy; may be given more than once
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,

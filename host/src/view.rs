@@ -24,8 +24,12 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4244
 ///
 /// When an input cannot be opened, or the address cannot be listened on.
 pub fn run(mut options: View) -> Result<ExitCode> {
-    let listen = options.listen.or_else(|| positional_address(&mut options.inputs));
     let query = query::Options { interval: options.interval, window: options.window, ..Default::default() };
+    if options.tui {
+        rezolus_modes::tui::view(&options.inputs, &query)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let listen = options.listen.or_else(|| positional_address(&mut options.inputs));
     let settings = viewer::Options {
         query,
         hosts: options.host,

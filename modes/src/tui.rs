@@ -28,7 +28,6 @@ use std::io::{IsTerminal, stdin, stdout};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -48,6 +47,8 @@ use crate::viewer::inputs::{Opened, together};
 
 /// How soon it is noticed that a signal came, or that it is over.
 const NOTICE: Duration = Duration::from_millis(50);
+/// And here.
+const SIGNALS: Duration = Duration::from_millis(250);
 /// What is live is not looked at more often.
 const LEAST_TICK: Duration = Duration::from_millis(100);
 
@@ -157,7 +158,7 @@ pub fn run(
     let keys = Keys::listen(events.clone()).context("signals and keys cannot be received")?;
     let worker = Worker::start(sides, trouble, events).context("no thread for queries")?;
     let mut terminal = enter()?;
-    let result = follow(&mut terminal, &mut app, &worker, &happened, options.interval);
+    let result = follow(&mut terminal, &mut app, &worker, &happened, &keys.over, options.interval);
     ratatui::restore();
     drop(worker);
     drop(keys);
@@ -190,6 +191,7 @@ fn follow(
     app: &mut App,
     worker: &Worker,
     happened: &Receiver<Event>,
+    over: &AtomicBool,
     interval: Duration,
 ) -> anyhow::Result<()> {
     let tick = interval.max(LEAST_TICK);
@@ -209,7 +211,8 @@ fn follow(
         } else {
             interval_of_rest()
         };
-        let mut event = match happened.recv_timeout(wait) {
+        let mut event = match happened.recv_timeout(wait.min(SIGNALS)) {
+            _ if over.load(Ordering::Relaxed) => return Ok(()),
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -245,10 +248,10 @@ fn interval_of_rest() -> Duration {
     Duration::from_secs(3600)
 }
 
-/// The thread that reads keys and notices signals.
+/// The thread that reads keys. It may never come back: of a terminal that is gone it reads nothing, again
+/// and again. So nobody waits for it, and signals are noticed without it.
 struct Keys {
     over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Keys {
@@ -273,16 +276,13 @@ impl Keys {
             }
             let _ = events.send(Event::Over);
         };
-        let thread = std::thread::Builder::new().name("keys".into()).spawn(listen)?;
-        Ok(Self { over, thread: Some(thread) })
+        std::thread::Builder::new().name("keys".into()).spawn(listen)?;
+        Ok(Self { over })
     }
 }
 
 impl Drop for Keys {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }

@@ -294,7 +294,23 @@ async fn over_time(Shared(viewer): Handle, form: Form) -> Answer {
         "heatmap" => Some(range::Format::Heatmap),
         other => return Err(Error::bad_data(format!("format is series or heatmap, not {other:?}")).into()),
     };
-    let request = range::Request { query: form.get("query").into(), start, end, points, step, format };
+    let quantile = |text: &str| {
+        let number = text.trim().parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+        number.ok_or_else(|| Error::bad_data(format!("quantiles are numbers from 0 to 1, not {text:?}")))
+    };
+    let quantiles = form.get("quantiles").split(',').filter(|text| !text.is_empty()).map(quantile);
+    let quantiles = quantiles.take(20).collect::<Result<Vec<_>, _>>()?;
+    let total = !matches!(form.get("total"), "" | "0");
+    let request = range::Request {
+        query: form.get("query").into(),
+        start,
+        end,
+        points,
+        step,
+        format,
+        quantiles,
+        total,
+    };
     let name = form.get("input").to_string();
     let work = move |viewer: &Viewer, flag: Flag| {
         let options = viewer.engine(flag);

@@ -188,6 +188,10 @@ impl Source for LogSource {
         self.known.read().recording.metadata()
     }
 
+    fn seams(&self, start: i64, end: i64) -> Vec<i64> {
+        self.known.read().recording.seams(start, end)
+    }
+
     fn range(&self) -> Option<(i64, i64)> {
         let _ = self.refresh();
         self.known.read().recording.range()

@@ -39,6 +39,10 @@ impl Source for Exchange {
         self.current().metadata()
     }
 
+    fn seams(&self, start: i64, end: i64) -> Vec<i64> {
+        self.current().seams(start, end)
+    }
+
     fn remarks(&self) -> Vec<String> {
         self.current().remarks()
     }

@@ -252,6 +252,10 @@ impl Source for Named {
         self.source.metadata()
     }
 
+    fn seams(&self, start: i64, end: i64) -> Vec<i64> {
+        self.source.seams(start, end)
+    }
+
     fn remarks(&self) -> Vec<String> {
         self.source.remarks()
     }

@@ -1,10 +1,10 @@
 //! `view/range`: a query over time, as columns to draw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rezolus_store::promql::{self, Error, Notes, Value, is_absent};
-use rezolus_store::sample::Values;
+use rezolus_store::promql::{self, Answer, Error, Notes, Value, is_absent};
+use rezolus_store::sample::{Samples, Values};
 use rezolus_store::{FloatHistogram, Labels, Sample, Series, Source};
 use serde_json::{Value as Json, json};
 
@@ -16,6 +16,8 @@ use super::{body, text};
 const MOST_VALUES: usize = 2_000_000;
 /// A histogram counts as so many.
 const HISTOGRAM: usize = 16;
+/// A part that is evaluated at a time has at least so many rows.
+const LEAST_ROWS: i64 = 4096;
 /// ns
 const MILLI: i64 = 1_000_000;
 
@@ -28,6 +30,11 @@ pub struct Request {
     pub points: usize,
     pub step: Option<i64>,
     pub format: Option<Format>,
+    /// Of histograms: these instead of them, each as a series with a label `quantile`. Where the query has
+    /// `$quantile` it stands for each of them.
+    pub quantiles: Vec<f64>,
+    /// Whether the sum of all series comes as one more, added up step by step.
+    pub total: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,36 +62,185 @@ pub fn answer(
         Some(step) => step,
         None => step(source, interval, request)?,
     };
-    let window = 2 * interval.max(step);
-    let query = text::fill(&request.query, &format!("{}ms", window.div_euclid(MILLI).max(1)), "0.5");
+    let window = format!("{}ms", (2 * interval.max(step)).div_euclid(MILLI).max(1));
     // Steps are where they always are, whatever part of them is asked for.
     let start = start.div_euclid(step) * step;
     let count = usize::try_from((end - start) / step + 1).unwrap_or(usize::MAX);
-    let answer = promql::range(source, &query, start, end, step, options)
-        .map_err(|error| in_place(error, &request.query, &query))?;
-    let Value::Matrix(all) = answer.value else {
-        return Err(Error::execution("the answer is no series"));
-    };
-    let grid = Grid { start, step, count, per: per_lot(count, points), interval };
-    let histograms = all.iter().any(|series| !matches!(series.samples.values, Values::Floats(_)));
-    match (request.format, histograms) {
-        (Some(Format::Series), true) => Err(Error::bad_data(
-            "this query gives histograms: take histogram_quantile() of it, or show it as a heatmap",
-        )),
-        (Some(Format::Heatmap), false) if !all.is_empty() => {
-            Err(Error::bad_data("this query gives numbers, and a heatmap is of histograms"))
-        }
-        (Some(Format::Heatmap), _) | (None, true) => heatmap(&grid, &all, &answer.notes),
-        _ => Ok(lines(&grid, &all, &answer.notes)),
+    if count > options.max_samples {
+        return Err(Error::execution(format!("{count} steps are too many: take a larger step")));
     }
+    let grid = Grid { start, step, count, per: per_lot(count, points), interval };
+    // What the quantiles are of is evaluated once, if it can be.
+    let inner = text::of_quantile(&request.query).filter(|_| !request.quantiles.is_empty());
+    let asked = inner.unwrap_or(&request.query);
+    let each = !request.quantiles.is_empty() && inner.is_none() && text::has_quantile(asked);
+    let mut gathered = Gathered::new(request);
+    for (first, last) in parts(source, &grid, asked) {
+        let evaluate = |quantile: &str| {
+            let query = text::fill(asked, &window, quantile);
+            let (from, to) = (start + first as i64 * step, start + last as i64 * step);
+            let answer = promql::range(source, &query, from, to, step, options);
+            answer.map_err(|error| in_place(error, asked, &request.query, &query))
+        };
+        match each {
+            false => gathered.take(&grid, evaluate("0.5")?, None)?,
+            true => request.quantiles.iter().try_for_each(|quantile| {
+                gathered.take(&grid, evaluate(&quantile.to_string())?, Some(*quantile))
+            })?,
+        }
+    }
+    Ok(gathered.write(&grid, request.total))
 }
 
-/// The places of an error in the query that was filled in are not those in the query as it was asked.
-fn in_place(mut error: Error, asked: &str, filled: &str) -> Error {
-    if asked != filled {
+/// The first and last steps of parts that are evaluated one after the other: what is in memory at
+/// a time is little, and near. They end where the source's rows are stored apart.
+fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
+    let last = grid.count - 1;
+    // `@ end()` is that of the whole.
+    if query.contains('@') {
+        return vec![(0, last)];
+    }
+    let end = grid.start.saturating_add(grid.step.saturating_mul(last as i64));
+    let mut parts = Vec::new();
+    let mut first = 0;
+    for seam in source.seams(grid.start, end) {
+        let at = ((seam - grid.start).max(0) / grid.step) as usize;
+        let rows = (at.saturating_sub(first) as i64).saturating_mul(grid.step) / grid.interval;
+        if rows >= LEAST_ROWS && at < last {
+            parts.push((first, at));
+            first = at + 1;
+        }
+    }
+    parts.push((first, last));
+    parts
+}
+
+/// The place of an error in what was evaluated is that in what was asked up to the first thing that
+/// was filled in.
+fn in_place(mut error: Error, evaluated: &str, asked: &str, filled: &str) -> Error {
+    let same = asked.bytes().zip(filled.bytes()).take_while(|(a, b)| a == b).count();
+    let whole = evaluated == asked
+        && (same == asked.len() || error.range.as_ref().is_some_and(|range| range.end <= same));
+    if !whole {
         error.range = None;
     }
     error
+}
+
+/// What the parts gave.
+struct Gathered<'a> {
+    request: &'a Request,
+    known: HashMap<Labels, usize>,
+    lines: Vec<(Labels, Vec<f64>)>,
+    /// Of histograms, all added up.
+    sums: Option<Sums>,
+    /// Of those, what they are.
+    heat: BTreeSet<Labels>,
+    notes: Notes,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(request: &'a Request) -> Self {
+        let (known, lines, heat) = (HashMap::new(), Vec::new(), BTreeSet::new());
+        Self { request, known, lines, sums: None, heat, notes: Notes::default() }
+    }
+
+    /// Takes a part; if its series are a quantile, they are labelled as such.
+    fn take(&mut self, grid: &Grid, answer: Answer, quantile: Option<f64>) -> Result<(), Error> {
+        let Value::Matrix(all) = answer.value else {
+            return Err(Error::execution("the answer is no series"));
+        };
+        self.notes.warnings.extend(answer.notes.warnings);
+        self.notes.infos.extend(answer.notes.infos);
+        let quantiles = &self.request.quantiles;
+        for Series { labels, samples } in all {
+            match (&samples.values, self.request.format) {
+                (Values::Floats(_), Some(Format::Heatmap)) => {
+                    return Err(Error::bad_data("this query gives numbers, and a heatmap is of histograms"));
+                }
+                (Values::Floats(floats), _) => {
+                    if !quantiles.is_empty() && quantile.is_none() {
+                        return Err(Error::bad_data(
+                            "this query gives numbers, and quantiles are of histograms",
+                        ));
+                    }
+                    let labels = quantile.map_or(labels.clone(), |q| labels.with("quantile", &q.to_string()));
+                    let line = self.line(grid, labels);
+                    for (&time, &value) in samples.times.iter().zip(floats.iter()) {
+                        if let Some(place) = line.get_mut(grid.step_of(time)).filter(|_| !is_absent(value)) {
+                            *place = value;
+                        }
+                    }
+                }
+                _ if !quantiles.is_empty() => {
+                    let labels = labels.without_name();
+                    let mut columns = vec![Vec::with_capacity(samples.len()); quantiles.len()];
+                    histograms(&samples, |time, histogram| {
+                        for (column, &quantile) in columns.iter_mut().zip(quantiles) {
+                            column.push((grid.step_of(time), histogram.quantile(quantile).0));
+                        }
+                        Ok(())
+                    })?;
+                    for (column, quantile) in columns.into_iter().zip(quantiles) {
+                        let line = self.line(grid, labels.with("quantile", &quantile.to_string()));
+                        for (at, value) in column {
+                            line.get_mut(at).into_iter().for_each(|place| *place = value);
+                        }
+                    }
+                }
+                (_, Some(Format::Series)) => {
+                    return Err(Error::bad_data(
+                        "this query gives histograms: take histogram_quantile() of it, or show it as a heatmap",
+                    ));
+                }
+                _ => {
+                    let sums = self.sums.get_or_insert_default();
+                    histograms(&samples, |time, histogram| sums.add(grid, time, histogram))?;
+                    self.heat.insert(labels);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a series at all steps.
+    fn line(&mut self, grid: &Grid, labels: Labels) -> &mut [f64] {
+        let lines = &mut self.lines;
+        let at = *self.known.entry(labels).or_insert_with_key(|labels| {
+            lines.push((labels.clone(), vec![f64::NAN; grid.count]));
+            lines.len() - 1
+        });
+        &mut lines[at].1
+    }
+
+    fn write(mut self, grid: &Grid, total: bool) -> Vec<u8> {
+        let heatmap = self.request.format == Some(Format::Heatmap);
+        match self.sums {
+            Some(sums) => sums.write(grid, &self.heat, &self.notes),
+            None if heatmap => Sums::default().write(grid, &self.heat, &self.notes),
+            None => {
+                self.lines.sort_by(|a, b| a.0.cmp(&b.0));
+                lines(grid, &self.lines, total, &self.notes)
+            }
+        }
+    }
+}
+
+/// Each histogram of a series, and its time.
+fn histograms(
+    samples: &Samples,
+    mut each: impl FnMut(i64, &FloatHistogram) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut times = samples.times.iter();
+    let mut next = |histogram: &FloatHistogram| times.next().map_or(Ok(()), |&time| each(time, histogram));
+    match &samples.values {
+        Values::Floats(_) => Ok(()),
+        Values::Compact(compact) => compact.at(0..compact.len()).try_for_each(|histogram| next(&histogram)),
+        Values::Mixed(values) => values.iter().try_for_each(|value| match value {
+            Sample::Histogram(histogram) => next(histogram),
+            Sample::Float(_) => next(&FloatHistogram::default()),
+        }),
+    }
 }
 
 /// Steps, and how many are put together. Times in ns.
@@ -101,11 +257,15 @@ impl Grid {
         self.count.div_ceil(self.per)
     }
 
-    fn header(&self, kind: &str, all: &[Series], notes: &Notes) -> Json {
+    fn step_of(&self, time: i64) -> usize {
+        usize::try_from((time - self.start) / self.step).unwrap_or(usize::MAX)
+    }
+
+    fn header<'a>(&self, kind: &str, all: impl IntoIterator<Item = &'a Labels>, notes: &Notes) -> Json {
         let labels = |labels: &Labels| -> Json {
             labels.iter().map(|(name, value)| (name.to_string(), Json::from(&**value))).collect()
         };
-        let series: Vec<Json> = all.iter().map(|series| json!({"labels": labels(&series.labels)})).collect();
+        let series: Vec<Json> = all.into_iter().map(|all| json!({"labels": labels(all)})).collect();
         json!({
             "kind": kind,
             "start": seconds(self.start),
@@ -123,7 +283,8 @@ impl Grid {
 /// The least step that is affordable: the interval, or a multiple of it that divides evenly where it can.
 fn step(source: &dyn Source, interval: i64, request: &Request) -> Result<i64, Error> {
     let query = text::fill(&request.query, "1s", "0.5");
-    let selects = promql::selects(&query).map_err(|error| in_place(error, &request.query, &query))?;
+    let selects =
+        promql::selects(&query).map_err(|error| in_place(error, &request.query, &request.query, &query))?;
     let mut weight = 0;
     let kinds = source.metadata();
     for matchers in &selects.selectors {
@@ -139,62 +300,32 @@ fn step(source: &dyn Source, interval: i64, request: &Request) -> Result<i64, Er
     Ok(interval.saturating_mul(wanted.min(most) as i64))
 }
 
-fn lines(grid: &Grid, all: &[Series], notes: &Notes) -> Vec<u8> {
-    let mut header = grid.header("series", all, notes);
+fn lines(grid: &Grid, all: &[(Labels, Vec<f64>)], total: bool, notes: &Notes) -> Vec<u8> {
+    let mut header = grid.header("series", all.iter().map(|(labels, _)| labels), notes);
     let reduced = grid.per > 1;
     header["reduced"] = reduced.into();
+    if let (true, Some(told)) = (total, header["series"].as_array_mut()) {
+        told.push(json!({"labels": {}}));
+    }
     let mut out = body::begin(&header.to_string());
-    out.reserve(all.len() * grid.lots() * if reduced { 24 } else { 8 });
-    let mut values = Vec::with_capacity(grid.count);
-    for series in all {
-        values.clear();
-        values.resize(grid.count, f64::NAN);
-        if let Values::Floats(floats) = &series.samples.values {
-            for (&time, &value) in series.samples.times.iter().zip(floats.iter()) {
-                let at = ((time - grid.start) / grid.step) as usize;
-                if let Some(place) = values.get_mut(at).filter(|_| !is_absent(value)) {
-                    *place = value;
-                }
+    out.reserve((all.len() + usize::from(total)) * grid.lots() * if reduced { 24 } else { 8 });
+    for (_, values) in all {
+        body::series(&mut out, &reduce(values, grid.per), reduced);
+    }
+    if total {
+        let mut sum = vec![f64::NAN; grid.count];
+        for (_, values) in all {
+            // What is not there adds nothing.
+            for (sum, &value) in sum.iter_mut().zip(values).filter(|(_, value)| !value.is_nan()) {
+                *sum = if sum.is_nan() { value } else { *sum + value };
             }
         }
-        body::series(&mut out, &reduce(&values, grid.per), reduced);
+        body::series(&mut out, &reduce(&sum, grid.per), reduced);
     }
     out
 }
 
-/// All series added up; of a lot, the mean of its steps.
-fn heatmap(grid: &Grid, all: &[Series], notes: &Notes) -> Result<Vec<u8>, Error> {
-    let mut sums = Sums::default();
-    for series in all {
-        let samples = &series.samples;
-        match &samples.values {
-            Values::Compact(compact) => {
-                for (histogram, &time) in compact.at(0..compact.len()).zip(samples.times.iter()) {
-                    sums.add(grid, time, &histogram)?;
-                }
-            }
-            Values::Mixed(values) => {
-                for (value, &time) in values.iter().zip(samples.times.iter()) {
-                    if let Sample::Histogram(histogram) = value {
-                        sums.add(grid, time, histogram)?;
-                    }
-                }
-            }
-            Values::Floats(_) => {}
-        }
-    }
-    let (first, bounds, cells) = sums.cells();
-    let greatest = cells.iter().map(|(_, _, count)| *count).fold(0.0, f64::max);
-    let mut header = grid.header("heatmap", all, notes);
-    header["bounds"] = json!(bounds);
-    header["cells"] = cells.len().into();
-    header["greatest"] = greatest.into();
-    let mut out = body::begin(&header.to_string());
-    let cells: Vec<_> = cells.into_iter().map(|(lot, bucket, count)| (lot, bucket - first, count)).collect();
-    body::cells(&mut out, &cells);
-    Ok(out)
-}
-
+/// Histograms over time: those of a lot added up.
 #[derive(Default)]
 struct Sums {
     /// Upper bounds of all buckets but the last, which has none.
@@ -202,11 +333,29 @@ struct Sums {
     /// By lot: at each bucket how much.
     lots: BTreeMap<u32, Vec<f64>>,
     /// By lot: which of its steps had anything.
-    steps: BTreeMap<u32, std::collections::BTreeSet<i64>>,
+    steps: BTreeMap<u32, BTreeSet<usize>>,
 }
 
 impl Sums {
+    /// Of a lot, the mean of its steps.
+    fn write(self, grid: &Grid, labels: &BTreeSet<Labels>, notes: &Notes) -> Vec<u8> {
+        let (first, bounds, cells) = self.cells();
+        let greatest = cells.iter().map(|(_, _, count)| *count).fold(0.0, f64::max);
+        let mut header = grid.header("heatmap", labels, notes);
+        header["bounds"] = json!(bounds);
+        header["cells"] = cells.len().into();
+        header["greatest"] = greatest.into();
+        let mut out = body::begin(&header.to_string());
+        let cells: Vec<_> =
+            cells.into_iter().map(|(lot, bucket, count)| (lot, bucket - first, count)).collect();
+        body::cells(&mut out, &cells);
+        out
+    }
+
     fn add(&mut self, grid: &Grid, time: i64, histogram: &FloatHistogram) -> Result<(), Error> {
+        if histogram.count == 0.0 && !histogram.is_custom() {
+            return Ok(());
+        }
         if !histogram.is_custom() {
             return Err(Error::execution(
                 "a heatmap can be drawn of histograms with bounds of their own only",
@@ -214,8 +363,8 @@ impl Sums {
         }
         let bounds = self.bounds.get_or_insert_with(|| histogram.custom_values.clone());
         let same = Arc::ptr_eq(bounds, &histogram.custom_values) || *bounds == histogram.custom_values;
-        let step = (time - grid.start) / grid.step;
-        let lot = (step as usize / grid.per) as u32;
+        let step = grid.step_of(time);
+        let lot = (step / grid.per) as u32;
         let width = bounds.len() + 1;
         let counts = self.lots.entry(lot).or_insert_with(|| vec![0.0; width]);
         for bucket in histogram.buckets() {
@@ -237,7 +386,7 @@ impl Sums {
         let mut cells = Vec::new();
         for (&lot, counts) in &self.lots {
             // A step that had nothing counts too, if it is not a gap: those that answered.
-            let steps = self.steps.get(&lot).map_or(1, std::collections::BTreeSet::len) as f64;
+            let steps = self.steps.get(&lot).map_or(1, BTreeSet::len) as f64;
             let there = counts.iter().enumerate().filter(|(_, count)| **count > 0.0);
             cells.extend(there.map(|(bucket, &count)| (lot, bucket as u32, count / steps)));
         }

@@ -37,6 +37,20 @@ pub fn fill(query: &str, interval: &str, quantile: &str) -> String {
     out
 }
 
+/// Whether the query has a place for a quantile.
+pub fn has_quantile(query: &str) -> bool {
+    fill(query, "", "0") != fill(query, "", "1")
+}
+
+/// What the whole query is the quantile of: X of `histogram_quantile($quantile, X)`.
+pub fn of_quantile(query: &str) -> Option<&str> {
+    let rest = query.trim().strip_prefix("histogram_quantile")?.trim_start().strip_prefix('(')?;
+    let rest = rest.trim_start().strip_prefix("$quantile")?.trim_start();
+    let inner = rest.strip_prefix(',')?.strip_suffix(')')?;
+    // The last parenthesis may be that of something after it.
+    rezolus_store::promql::check(&fill(inner, "1s", "0.5")).is_ok().then_some(inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +63,15 @@ mod tests {
         assert_eq!(filled, r#"f(0.9, rate(a{b="$interval\"$interval"}[2s])) + $intervals"#);
         assert_eq!(fill("$", "2s", "1"), "$");
         assert_eq!(fill("'\\", "2s", "1"), "'\\");
+    }
+
+    #[test]
+    fn what_a_query_is_the_quantile_of() {
+        let inner = "sum(rate(a[$interval]))";
+        assert_eq!(of_quantile(&format!("histogram_quantile($quantile,{inner})")), Some(inner));
+        for other in ["a", "histogram_quantile(0.5, a)", "histogram_quantile($quantile, a) / sum(b)"] {
+            assert_eq!(of_quantile(other), None, "{other}");
+        }
     }
 
     proptest! {

@@ -56,6 +56,12 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// Times in a span after which other rows are stored apart from those before: what is asked
+    /// for in parts is best asked up to these. In order.
+    fn seams(&self, _start: i64, _end: i64) -> Vec<i64> {
+        Vec::new()
+    }
+
     /// The times of the first and last sample.
     fn range(&self) -> Option<(i64, i64)>;
 }

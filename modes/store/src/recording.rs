@@ -236,6 +236,13 @@ impl Source for Recording {
         found
     }
 
+    fn seams(&self, start: i64, end: i64) -> Vec<i64> {
+        let last = |(part, group): (usize, usize)| self.parts[part].1.groups()[group].last;
+        let mut seams: Vec<i64> = self.groups(start, end).map(last).filter(|&last| last < end).collect();
+        seams.sort_unstable();
+        seams
+    }
+
     fn remarks(&self) -> Vec<String> {
         let parts = self.parts.iter().filter(|(_, part)| !part.unread().is_empty());
         parts.map(|(_, part)| part::left_out(&part.name(), part.unread())).collect()

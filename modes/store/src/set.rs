@@ -66,6 +66,11 @@ impl Source for Set {
         all
     }
 
+    fn seams(&self, start: i64, end: i64) -> Vec<i64> {
+        // Those of the first: what is apart in one need not be in another.
+        self.sources.first().map(|source| source.seams(start, end)).unwrap_or_default()
+    }
+
     fn remarks(&self) -> Vec<String> {
         self.sources.iter().flat_map(|source| source.remarks()).collect()
     }

@@ -55,6 +55,9 @@ export interface RangeRequest {
   format?: 'series' | 'heatmap';
   input?: string;
   step?: number;
+  /** Separated by commas. */
+  quantiles?: string;
+  total?: '1';
 }
 
 export async function getRange(request: RangeRequest, signal?: AbortSignal): Promise<RangeAnswer> {

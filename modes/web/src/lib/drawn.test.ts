@@ -73,10 +73,14 @@ test('distributions of B are on the time axis and the buckets of A', () => {
   expect(none?.kind === 'heat' && none.other?.cells.lot.length).toBe(0);
 });
 
-test('percentiles ask once for each quantile', () => {
+test('percentiles are asked for together, and named by their quantiles', () => {
   const queries = [{ query: 'histogram_quantile($quantile, x)', legend: 'read' }];
-  const all = asked({ title: '', kind: 'percentiles', unit: '', queries });
-  expect(all.map((a) => a.legend)).toEqual(['read p50', 'read p90', 'read p99', 'read p99.9']);
-  const [bare] = asked({ title: '', kind: 'percentiles', unit: '', queries: [{ query: 'x', legend: '' }] });
-  expect(bare).toEqual({ query: 'histogram_quantile($quantile, x)', legend: 'p50', quantile: '0.5' });
+  expect(asked({ title: '', kind: 'percentiles', unit: '', queries })).toEqual([{ ...queries[0], quantiles: [0.5, 0.9, 0.99, 0.999] }]);
+  expect(asked({ title: '', kind: 'line', unit: '', queries })).toEqual(queries);
+  const series = ['0.5', '0.99'].map((quantile) => ({ labels: { op: 'read', quantile }, mean: Float64Array.of(1, 1, 1) }));
+  const of = (legend: string) => join([{ legend, answer: { ...answer([1]), series }, side: 0, shift: 0, quantiles: [0.5, 0.99] }]);
+  const labels = (legend: string) => (of(legend) as { lines: { label: string }[] }).lines.map((l) => l.label);
+  expect(labels('{{op}}')).toEqual(['read p50', 'read p99']);
+  expect(labels('$quantile of {{op}}')).toEqual(['p50 of read', 'p99 of read']);
+  expect(labels('')).toEqual(['p50', 'p99']);
 });

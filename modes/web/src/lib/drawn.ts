@@ -1,7 +1,7 @@
 // From answers of the server to what a chart draws.
-import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer } from '../api/types';
+import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer, SeriesData } from '../api/types';
 import { difference as less, ratio } from './compare';
-import { add, asQuantiles, onBounds, quantileName, union } from './histogram';
+import { add, onBounds, quantileName, union } from './histogram';
 import { legendText } from './legend';
 import { bounded, type Total } from './stack';
 
@@ -45,6 +45,10 @@ export interface Part {
   side: number;
   /** Added to times of the answer to bring them onto the axis of A. */
   shift: number;
+  /** Its series are these quantiles, as their labels say. */
+  quantiles?: number[];
+  /** The sum of its series, added up tick by tick. */
+  total?: SeriesData;
 }
 
 /**
@@ -69,7 +73,7 @@ export function join(parts: Part[], cgroups: string[] = []): Drawn | null {
     if (part.answer.kind !== 'series') continue;
     const own = gridOf(part);
     for (const series of part.answer.series) {
-      const label = part.legend ? legendText(part.legend, series.labels) : nameOf(series.labels);
+      const label = labelOf(part, series.labels);
       const key = `${part.legend} ${nameOf(series.labels)}`;
       const put = (values?: Float64Array) => values && onto(values, own, grid);
       const line: Line = { key, label, labels: series.labels, mean: put(series.mean)!, side: part.side, color: colorOf(key, series.labels) };
@@ -78,6 +82,15 @@ export function join(parts: Part[], cgroups: string[] = []): Drawn | null {
     }
   }
   return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), ...notes };
+}
+
+/** What a series is called; of a quantile with its name, which stands for `$quantile` if the legend has that. */
+function labelOf({ legend, quantiles }: Part, labels: Labels): string {
+  const { quantile, ...rest } = labels;
+  if (!quantiles || quantile === undefined) return legend ? legendText(legend, labels) : nameOf(labels);
+  const name = quantileName(+quantile);
+  const text = legend && legendText(legend.replaceAll('$quantile', name), rest);
+  return legend.includes('$quantile') ? text : `${text} ${name}`.trim();
 }
 
 /** All distributions of a side as one. What the other side lacks altogether is empty. */
@@ -158,19 +171,11 @@ export const lotAt = (grid: Grid, time: number) => Math.floor((time - grid.start
 /** When each lot begins, in seconds. */
 export const timesOf = (grid: Grid) => Array.from({ length: grid.count }, (_, i) => grid.start + i * grid.step);
 
-/** The queries a chart asks, with the quantile that each stands for. */
-export function asked(chart: Chart): { query: string; legend: string; quantile?: string }[] {
+/** Quantiles that are drawn as lines. */
+const QUANTILES = [0.5, 0.9, 0.99, 0.999];
+
+/** The queries a chart asks; of percentiles, with which quantiles the answer is to have. */
+export function asked(chart: Chart): { query: string; legend: string; quantiles?: number[] }[] {
   const queries = chart.queries.map((q) => ({ ...q, legend: q.legend ?? '' }));
-  if (chart.kind !== 'percentiles') return queries;
-  const whole = queries.some((q) => !q.query.includes('$quantile')) ? asQuantiles(chart, queries).queries : queries;
-  return whole.flatMap(({ query, legend = '' }) =>
-    ['0.5', '0.9', '0.99', '0.999'].map((quantile) => {
-      const name = quantileName(+quantile);
-      return {
-        query,
-        quantile,
-        legend: legend.includes('$quantile') ? legend.replaceAll('$quantile', name) : `${legend} ${name}`.trim(),
-      };
-    }),
-  );
+  return chart.kind === 'percentiles' ? queries.map((q) => ({ ...q, quantiles: QUANTILES })) : queries;
 }

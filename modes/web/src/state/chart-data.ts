@@ -32,7 +32,9 @@ interface Wanted {
 interface Asked {
   query: string;
   legend: string;
-  quantile?: string;
+  quantiles?: number[];
+  /** With the sum of all series. */
+  total?: boolean;
   /** Of the evaluation, where it must be that of something else. */
   step?: number;
 }
@@ -42,9 +44,8 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
   const both = wanted.inputs.length > 1;
   const sides = both ? wanted.inputs.slice(0, 2) : [undefined];
   const requests = sides.flatMap((input, side) =>
-    queries.map(async ({ query, legend, quantile, step }): Promise<Part> => {
+    queries.map(async ({ query, legend, quantiles, step, total }): Promise<Part> => {
       const variables: Record<string, string> = {};
-      if (quantile) variables.quantile = quantile;
       if (wanted.over !== null) variables.interval = `${Math.round(wanted.over * 1000)}ms`;
       const shift = side === 1 ? wanted.offset : 0;
       const answer = await getRange(
@@ -54,12 +55,18 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
           end: wanted.end + shift,
           points: wanted.points,
           ...(step ? { step } : {}),
+          ...(quantiles ? { quantiles: quantiles.join(',') } : {}),
+          ...(total ? { total: '1' as const } : {}),
           ...(wanted.format ? { format: wanted.format } : {}),
           ...(input ? { input: input.name } : {}),
         },
         signal,
       );
-      return { legend, answer, side, shift: -shift };
+      const part: Part = { legend, answer, side, shift: -shift };
+      if (quantiles) part.quantiles = quantiles;
+      // The sum comes last.
+      const sum = total && answer.kind === 'series' ? answer.series.pop() : undefined;
+      return sum ? { ...part, total: sum } : part;
     }),
   );
   return Promise.all(requests);
@@ -67,11 +74,14 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
 
 /** What a chart draws. */
 export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Drawn | null> {
-  const queries = ofCgroups(asked(wanted.chart), wanted.cgroups, wanted.others && wanted.format !== 'heatmap');
-  const parts = await ask(wanted, queries, signal);
+  const queries: Asked[] = ofCgroups(asked(wanted.chart), wanted.cgroups, wanted.others && wanted.format !== 'heatmap');
+  const only = wanted.chart.kind === 'stacked' && wanted.format !== 'heatmap' && queries.length === 1;
+  const parts = await ask(wanted, only ? [{ ...queries[0]!, total: true }] : queries, signal);
   const drawn = join(parts, wanted.cgroups);
   const reduced = parts.some((p) => p.answer.kind === 'series' && p.answer.reduced);
   if (wanted.chart.kind !== 'stacked' || drawn?.kind !== 'lines' || !reduced) return drawn;
+  const sums = parts.flatMap((p): Part[] => (p.total && p.answer.kind === 'series' ? [{ ...p, answer: { ...p.answer, series: [p.total] } }] : []));
+  if (sums.length) return withTotals(drawn, sums);
   const total: Asked = { query: totalQuery(queries.map((q) => q.query)), legend: '', step: drawn.step / drawn.per };
   // Without it the chart says what bounds the total.
   return ask(wanted, [total], signal).then((totals) => withTotals(drawn, totals), () => drawn);
