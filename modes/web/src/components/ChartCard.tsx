@@ -15,7 +15,7 @@ interface Props {
   /** How it is shown unless the address says. */
   as?: string[] | undefined;
   /** Takes it off the page. */
-  remove?: () => void;
+  remove?: (() => void) | undefined;
 }
 
 /** Whether an element is on screen or nearly so, and how wide it is. */

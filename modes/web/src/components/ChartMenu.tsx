@@ -49,10 +49,7 @@ export function ChartMenu({ chart, drawn, canvas, ways, shapes, change, remove }
     event.preventDefault();
     event.stopPropagation();
   };
-  const explore = () => {
-    view.queries.value = chart.queries.map((q) => q.query);
-    view.page.value = 'explore';
-  };
+  const explore = () => view.explore(chart.queries, chart.kind, chart.unit);
   const lines = drawn?.kind === 'lines' ? drawn : null;
   const shape = ways.shape ?? shapes[0];
   const lineLike = shape === 'lines' || shape === 'quantiles';

@@ -6,18 +6,37 @@ type Completion = ReturnType<typeof complete>;
 
 const MOST = 12;
 
-/** A line of PromQL with colours under it and completions below; Enter asks. */
-export function QueryInput({ query, run }: { query: string; run: (query: string) => void }) {
+interface Props {
+  query: string;
+  /** What was asked before, newest first. */
+  history: string[];
+  run: (query: string) => void;
+}
+
+/** A line of PromQL with colours under it and completions below; Enter asks, arrows go through what was asked before. */
+export function QueryInput({ query, history, run }: Props) {
   const [text, setText] = useState(query);
   const [offer, setOffer] = useState<Completion | null>(null);
   const [at, setAt] = useState(0);
+  // Enter takes an option only if it was gone to.
+  const [moved, setMoved] = useState(false);
+  // Which of the history is shown; -1 is what was being written.
+  const past = useRef({ at: -1, written: '' });
   const input = useRef<HTMLTextAreaElement>(null);
   const list = useId();
   useEffect(() => setText(query), [query]);
+  useEffect(() => {
+    if (!query) input.current?.focus();
+  }, []);
 
   const edit = (value: string) => {
     setText(value);
+    past.current.at = -1;
+    suggest(value);
+  };
+  const suggest = (value: string) => {
     setAt(0);
+    setMoved(false);
     const found = complete(value, input.current!.selectionStart, { metrics: view.metrics.value ?? [] });
     setOffer(found.options.length ? { ...found, options: found.options.slice(0, MOST) } : null);
   };
@@ -31,10 +50,31 @@ export function QueryInput({ query, run }: { query: string; run: (query: string)
       input.current?.setSelectionRange(cursor, cursor);
     });
   };
+  /** One entry older (1) or newer (-1); false if there is none. */
+  const recall = (by: 1 | -1): boolean => {
+    const { at, written } = past.current;
+    const next = at + by;
+    if (next < -1 || next >= history.length) return false;
+    past.current = { at: next, written: at < 0 ? text : written };
+    setText(next < 0 ? past.current.written : history[next]!);
+    return true;
+  };
+  const go = (to: number) => {
+    setAt(to);
+    setMoved(true);
+  };
   const keys = (event: KeyboardEvent) => {
     const n = offer?.options.length ?? 0;
-    if (offer && event.key === 'ArrowDown') setAt((at + 1) % n);
-    else if (offer && event.key === 'ArrowUp') setAt((at + n - 1) % n);
+    const { selectionStart, selectionEnd } = input.current!;
+    // Within a query of several lines the arrows move the cursor.
+    const first = !text.slice(0, selectionStart).includes('\n');
+    const last = !text.slice(selectionEnd).includes('\n');
+    if (offer && event.key === 'ArrowDown') go((at + 1) % n);
+    else if (offer && event.key === 'ArrowUp') go((at + n - 1) % n);
+    else if (event.key === ' ' && event.ctrlKey) suggest(text);
+    else if (event.key === 'ArrowUp' && first && recall(1)) setOffer(null);
+    else if (event.key === 'ArrowDown' && last && recall(-1)) setOffer(null);
+    else if (offer && moved && event.key === 'Enter') take(offer.options[at]!);
     else if (offer && event.key === 'Tab' && !event.shiftKey) take(offer.options[at]!);
     else if (offer && event.key === 'Escape') setOffer(null);
     else if (event.key === 'Enter' && !event.shiftKey) {

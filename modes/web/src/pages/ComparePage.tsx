@@ -146,10 +146,7 @@ function Bar({ ratio }: { ratio: number }) {
 
 function Row({ row }: { row: Ranked }) {
   const text = (value: number | null) => (value === null || Number.isNaN(value) ? '–' : valueText(value, row));
-  const explore = () => {
-    view.queries.value = [queryOf(row)];
-    view.page.value = 'explore';
-  };
+  const explore = () => view.explore([{ query: queryOf(row) }]);
   return (
     <tr>
       <th scope="row">

@@ -1,6 +1,7 @@
 import type { Dashboard } from '../api/types';
 import { CgroupPicker } from '../components/CgroupPicker';
 import { ChartCard } from '../components/ChartCard';
+import { extraOf, removeFrom } from '../state/extra';
 
 /** A page of a plugin: its groups, and their charts in a grid. */
 export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
@@ -21,6 +22,21 @@ export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
           </div>
         </section>
       ))}
+      {extraOf(dashboard.id).length > 0 && (
+        <section class="group">
+          <h2>Added here</h2>
+          <div class="grid">
+            {extraOf(dashboard.id).map((chart, at) => (
+              <ChartCard
+                key={`${at} ${chart.title}`}
+                id={`${dashboard.id}/added/${at}`}
+                chart={chart}
+                remove={() => removeFrom(dashboard.id, chart)}
+              />
+            ))}
+          </div>
+        </section>
+      )}
     </>
   );
 }

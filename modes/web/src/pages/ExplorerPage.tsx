@@ -2,7 +2,10 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import { ChartCard } from '../components/ChartCard';
 import { QueryInput } from '../components/QueryInput';
+import { unitOf } from '../lib/promql/unit';
+import { addTo } from '../state/extra';
 import { loadMetrics } from '../state/load';
+import { pin } from '../state/notebook';
 import * as view from '../state/view';
 
 const KEPT = 'rezolus.history';
@@ -16,6 +19,13 @@ function kept(): string[] {
   }
 }
 
+const KINDS: [Chart['kind'], string][] = [
+  ['line', 'lines'],
+  ['stacked', 'stacked'],
+  ['heatmap', 'heatmap'],
+  ['percentiles', 'percentiles'],
+];
+
 const UNITS = ['count', 'percent', 'cores', 'bytes', 'bytes/s', 'operations/s', 'events/s', 'nanoseconds', 'seconds', 'hertz'];
 
 /** Queries of one's own: each as a chart with its errors under it. */
@@ -27,24 +37,33 @@ export function ExplorerPage() {
   }, [view.metrics.value === null]);
   const set = (at: number, query: string) => {
     view.queries.value = list.map((q, i) => (i === at ? query : q));
-    if (!query) return;
-    const next = [query, ...history.filter((h) => h !== query)].slice(0, MOST);
+    if (query) remember([query, ...history.filter((h) => h !== query)].slice(0, MOST));
+  };
+  const remember = (next: string[]) => {
     setHistory(next);
     localStorage.setItem(KEPT, JSON.stringify(next));
   };
+  const remove = (at: number) =>
+    view.explore(
+      list.flatMap((query, i) => (i === at ? [] : [{ query, legend: view.drawOf(i)[2] ?? '' }])),
+      view.drawOf(0)[0],
+      view.drawOf(0)[1],
+    );
   return (
     <>
       <div class="head">
         <h1>Explorer</h1>
         <button onClick={() => (view.queries.value = [...list, ''])}>Add a query</button>
+        <span class="note">Enter asks, Tab completes, ↑ brings back what was asked before</span>
       </div>
       {list.map((query, at) => (
         <Asked
           key={at}
           at={at}
           query={query}
+          history={history}
           set={(q) => set(at, q)}
-          remove={list.length > 1 ? () => (view.queries.value = list.filter((_, i) => i !== at)) : undefined}
+          remove={list.length > 1 ? () => remove(at) : undefined}
         />
       ))}
       {history.length > 0 && (
@@ -55,6 +74,9 @@ export function ExplorerPage() {
               <li key={query}>
                 <button onClick={() => set(list.length - 1, query)}>
                   <code>{query}</code>
+                </button>
+                <button class="icon" aria-label={`forget ${query}`} onClick={() => remember(history.filter((h) => h !== query))}>
+                  ×
                 </button>
               </li>
             ))}
@@ -68,28 +90,36 @@ export function ExplorerPage() {
 interface AskedProps {
   at: number;
   query: string;
+  history: string[];
   set: (query: string) => void;
   remove: (() => void) | undefined;
 }
 
-function Asked({ at, query, set, remove }: AskedProps) {
-  const [unit, setUnit] = useState('count');
-  const [kind, setKind] = useState<Chart['kind']>('line');
-  const chart = useMemo<Chart>(() => ({ title: 'Result', kind, unit, queries: [{ query, legend: '' }] }), [query, unit, kind]);
+function Asked({ at, query, history, set, remove }: AskedProps) {
+  const [kind = 'line', unit = '', legend = ''] = view.drawOf(at);
+  const guessed = useMemo(() => unitOf(query, view.metrics.value ?? []), [query, view.metrics.value]);
+  const chart = useMemo<Chart>(
+    () => ({ title: query, kind: kind as Chart['kind'], unit: unit || guessed, queries: [{ query, legend }] }),
+    [query, kind, unit, guessed, legend],
+  );
   return (
     <section class="asked" aria-label={`query ${at + 1}`}>
       <div class="ask">
-        <QueryInput query={query} run={set} />
-        <select aria-label="drawn as" value={kind} onChange={(e) => setKind(e.currentTarget.value as Chart['kind'])}>
-          <option value="line">lines</option>
-          <option value="stacked">stacked</option>
-          <option value="heatmap">heatmap</option>
+        <QueryInput query={query} history={history} run={set} />
+        <select aria-label="drawn as" value={kind} onChange={(e) => view.draw(at, [e.currentTarget.value, unit, legend])}>
+          {KINDS.map(([value, name]) => (
+            <option key={value} value={value}>
+              {name}
+            </option>
+          ))}
         </select>
-        <select aria-label="unit" value={unit} onChange={(e) => setUnit(e.currentTarget.value)}>
-          {UNITS.map((u) => (
+        <select aria-label="unit" value={unit} onChange={(e) => view.draw(at, [kind, e.currentTarget.value, legend])}>
+          <option value="">{guessed} (auto)</option>
+          {[...new Set([...UNITS, ...(unit ? [unit] : [])])].map((u) => (
             <option key={u}>{u}</option>
           ))}
         </select>
+        {query && <AddChart key={query} chart={chart} />}
         {remove && (
           <button aria-label="remove this query" onClick={remove}>
             ×
@@ -98,5 +128,49 @@ function Asked({ at, query, set, remove }: AskedProps) {
       </div>
       {query && <ChartCard key={`${query} ${kind}`} id={`explore/${at}`} chart={chart} height={320} />}
     </section>
+  );
+}
+
+const NOTEBOOK = '';
+
+/** Puts the chart onto a page of this browser, or into the notebook. */
+function AddChart({ chart }: { chart: Chart }) {
+  const [title, setTitle] = useState(chart.title);
+  const [to, setTo] = useState(NOTEBOOK);
+  const [said, say] = useState('');
+  const add = () => {
+    const named = { ...chart, title: title.trim() || chart.title };
+    if (to === NOTEBOOK) pin(named, []);
+    else addTo(to, named);
+    say('Added.');
+  };
+  return (
+    <details class="picker" onToggle={() => say('')} onKeyDown={(e) => e.key === 'Escape' && (e.currentTarget.open = false)}>
+      <summary>Add to…</summary>
+      <form
+        class="sheet"
+        onSubmit={(e) => {
+          e.preventDefault();
+          add();
+        }}
+      >
+        <label class="wide">
+          title
+          <input value={title} onInput={(e) => setTitle(e.currentTarget.value)} />
+        </label>
+        <label class="wide">
+          to
+          <select value={to} onChange={(e) => setTo(e.currentTarget.value)}>
+            <option value={NOTEBOOK}>the notebook</option>
+            {view.dashboards.value.map((d) => (
+              <option key={d.id} value={d.id}>
+                {d.title}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button class="main">Add</button> <span role="status">{said}</span>
+      </form>
+    </details>
   );
 }

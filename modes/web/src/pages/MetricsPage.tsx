@@ -56,10 +56,7 @@ export function MetricsPage() {
 }
 
 function MetricRow({ metric }: { metric: Metric }) {
-  const explore = () => {
-    view.queries.value = [sensible(metric)];
-    view.page.value = 'explore';
-  };
+  const explore = () => view.explore([{ query: sensible(metric) }]);
   return (
     <li class="card metric">
       <div class="about">

@@ -53,6 +53,22 @@ export const added = signal<TimedEvent[]>([]);
 export const eventsOf = (side: number): TimedEvent[] =>
   [...(abouts.value[side]?.events ?? []), ...(side ? [] : added.value)].sort((a, b) => a.timestamp - b.timestamp);
 
+/** How a query of the explorer is drawn: kind, unit (empty: what the query probably gives) and legend. Chosen like a label's value. */
+export const drawOf = (at: number) => selected.value[`draw/${at}`] ?? [];
+
+export const draw = (at: number, how: string[]) => choose(`draw/${at}`, how);
+
+/** Opens queries in the explorer as a chart drew them. */
+export function explore(asked: { query: string; legend?: string }[], kind = 'line', unit = '') {
+  batch(() => {
+    queries.value = asked.map((a) => a.query);
+    const others = Object.entries(selected.value).filter(([key]) => !/^(draw|as\/explore|explore)\//.test(key));
+    const drawn = asked.map(({ legend = '' }, i): [string, string[]] => [`draw/${i}`, [kind, unit, legend]]);
+    selected.value = Object.fromEntries([...others, ...drawn]);
+    page.value = 'explore';
+  });
+}
+
 /** Where the pointer is on the shared time axis, and the chart it is over. */
 export const cursor = signal<{ time: number; chart: string } | null>(null);
 
