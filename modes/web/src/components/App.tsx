@@ -7,6 +7,9 @@ import { ExplorerPage } from '../pages/ExplorerPage';
 import { MetricsPage } from '../pages/MetricsPage';
 import { NotebookPage } from '../pages/NotebookPage';
 import * as view from '../state/view';
+import { EventDialog } from './EventDialog';
+import { KeysDialog } from './KeysDialog';
+import { SaveDialog } from './SaveDialog';
 import { Sidebar } from './Sidebar';
 import { Toolbar } from './Toolbar';
 
@@ -47,6 +50,9 @@ export function App() {
     <>
       {some ? (
         <div class="app">
+          <button class="skip" onClick={() => document.getElementById('content')?.focus()}>
+            Skip to the charts
+          </button>
           <Sidebar />
           <div class="side">
             <Toolbar />
@@ -55,7 +61,7 @@ export function App() {
                 {view.failure.value} <button onClick={() => (view.failure.value = null)}>close</button>
               </p>
             )}
-            <main>
+            <main id="content" tabIndex={-1}>
               <Page />
             </main>
           </div>
@@ -63,9 +69,19 @@ export function App() {
       ) : (
         <EmptyPage />
       )}
+      {some && <Open />}
       {over && <div class="dropping">{some ? 'Drop to open; with shift to compare with it' : 'Drop to open'}</div>}
     </>
   );
+}
+
+function Open() {
+  const open = view.dialog.value;
+  const close = () => (view.dialog.value = null);
+  if (open?.kind === 'keys') return <KeysDialog close={close} />;
+  if (open?.kind === 'save') return <SaveDialog close={close} />;
+  if (open?.kind === 'event') return <EventDialog time={open.time} close={close} />;
+  return null;
 }
 
 function Page() {

@@ -29,7 +29,7 @@ export function ChartBody(props: Props) {
   if (empty) return <p class="said">No value in this span of time.</p>;
   if (ways.table) return <DataTable drawn={drawn} unit={chart.unit} />;
   if (drawn.kind === 'lines') return <OfLines {...props} drawn={drawn} />;
-  if (shape === 'distribution') return <Distribution drawn={drawn} unit={chart.unit} width={width} height={height} />;
+  if (shape === 'distribution') return <Distribution title={chart.title} drawn={drawn} unit={chart.unit} width={width} height={height} />;
   return <OfHeat {...props} drawn={drawn} />;
 }
 

@@ -1,22 +1,14 @@
 import { timesOf, type Drawn } from '../lib/drawn';
+import { tabled } from '../lib/summary';
 import { formatTime } from '../lib/time';
 import { formatValue } from '../lib/units';
+import * as view from '../state/view';
 
-/** What a chart draws as numbers: least, mean, greatest and last of each series. */
+/** What a chart draws as numbers: least, mean, greatest and last of each series, or of each quantile. */
 export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
-  if (drawn.kind === 'heat')
-    return (
-      <p class="note">
-        {drawn.cells.lot.length} cells in {drawn.bounds.length - 1} buckets; percentiles are in the tooltip.
-      </p>
-    );
   const times = timesOf(drawn);
-  const rows = drawn.lines.map((line) => {
-    const some = [...line.mean].filter((v) => !Number.isNaN(v));
-    const low = min(line.least ?? line.mean);
-    const high = max(line.greatest ?? line.mean);
-    return { line, low, high, mean: some.reduce((a, b) => a + b, 0) / some.length, last: some.at(-1)! };
-  });
+  const rows = tabled(drawn);
+  const two = rows.some((row) => row.side);
   return (
     <div class="scroll table" tabIndex={0} role="region" aria-label="values">
       <table>
@@ -25,7 +17,7 @@ export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
         </caption>
         <thead>
           <tr>
-            <th scope="col">series</th>
+            <th scope="col">{drawn.kind === 'heat' ? 'quantile' : 'series'}</th>
             <th scope="col">least</th>
             <th scope="col">mean</th>
             <th scope="col">greatest</th>
@@ -33,11 +25,14 @@ export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ line, low, mean, high, last }) => (
-            <tr key={`${line.key} ${line.side}`}>
-              <th scope="row">{line.label}</th>
-              {[low, mean, high, last].map((v, i) => (
-                <td key={i}>{formatValue(v, unit)}</td>
+          {rows.map(({ label, side, least, mean, greatest, last }, i) => (
+            <tr key={i}>
+              <th scope="row">
+                {label}
+                {two && ` · ${view.inputs.value[side]?.name ?? ''}`}
+              </th>
+              {[least, mean, greatest, last].map((v, k) => (
+                <td key={k}>{formatValue(v, unit)}</td>
               ))}
             </tr>
           ))}
@@ -46,6 +41,3 @@ export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
     </div>
   );
 }
-
-const min = (values: Float64Array) => values.reduce((a, v) => (v < a ? v : a), Infinity);
-const max = (values: Float64Array) => values.reduce((a, v) => (v > a ? v : a), -Infinity);

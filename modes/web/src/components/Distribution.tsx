@@ -9,12 +9,13 @@ import { css, fitted, FONT, ROOM, type Size } from './frame';
 import { valuesOf } from './pictures';
 
 interface Props extends Size {
+  title: string;
   drawn: Heat;
   unit: string;
 }
 
 /** The distribution at the crosshair of any chart, or where one was clicked; else of all that is on screen. A and B are overlaid. */
-export function Distribution({ drawn, unit, width, height }: Props) {
+export function Distribution({ title, drawn, unit, width, height }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [pointed, point] = useState<number | null>(null);
   const sides = useMemo(() => [drawn, drawn.other].filter((h) => !!h).map((heat) => ({ heat, lots: byLot(heat) })), [drawn]);
@@ -32,7 +33,7 @@ export function Distribution({ drawn, unit, width, height }: Props) {
   };
   return (
     <div class="plot">
-      <canvas ref={canvas} onPointerMove={move} onPointerLeave={() => point(null)} />
+      <canvas ref={canvas} role="img" aria-label={`${title}: how values are distributed; their quantiles follow`} onPointerMove={move} onPointerLeave={() => point(null)} />
       {pointed !== null && <Below at={pointed} found={found} names={names} unit={unit} x={place(axis, pointed)} width={width} />}
       <p class="note instant" aria-live="off">
         {time === null ? 'all that is on screen' : `at ${formatTime(time, 1)}`}

@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import type { Drawn, Heat } from '../lib/drawn';
+import { summary } from '../lib/summary';
 import * as view from '../state/view';
 import { ROOM } from './frame';
 import { HeatPlot } from './heat-plot';
@@ -30,7 +31,7 @@ interface Props {
 
 /** What is drawn, and everything the pointer does on it: crosshair, tooltip, zooming by dragging. */
 export function PlotFrame(props: Props) {
-  const { id, drawn, shape, stacked, log, unit, width, height, only } = props;
+  const { id, title, drawn, shape, stacked, log, unit, width, height, only } = props;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<LinePlot | HeatPlot | null>(null);
   const dark = view.dark.value;
@@ -50,8 +51,9 @@ export function PlotFrame(props: Props) {
   }, [drawn, shape, stacked, log, unit, width, height, dark, onlyKey]);
   useSignalEffect(() => plot.current?.show(view.range.value));
 
+  const said = useMemo(() => summary(title, drawn, unit, view.inputs.value.map((i) => i.name)), [title, drawn, unit]);
   return (
-    <div class="plot" style={{ height: `${height}px` }}>
+    <div class="plot" role="img" aria-label={said} style={{ height: `${height}px` }}>
       <div ref={host} />
       <Pointer id={id} width={width} height={height}>
         <Marks width={width - ROOM.left - ROOM.right} />

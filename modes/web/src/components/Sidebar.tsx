@@ -1,6 +1,8 @@
+import { useSignalEffect } from '@preact/signals';
 import { cells, unsaved } from '../state/notebook';
 import * as view from '../state/view';
 
+const COMPARE = { id: 'compare', title: 'Compare' };
 const OTHERS = [
   { id: 'notebook', title: 'Notebook' },
   { id: 'explore', title: 'Explorer' },
@@ -8,8 +10,19 @@ const OTHERS = [
   { id: 'about', title: 'About' },
 ];
 
+/** What the browser calls the page: which one, of what. */
+function useTitle() {
+  useSignalEffect(() => {
+    const id = view.page.value;
+    const title = [...view.dashboards.value, ...OTHERS, COMPARE].find((p) => p.id === id)?.title;
+    const inputs = view.inputs.value.map((i) => i.title).join(' / ');
+    document.title = [title, inputs, 'rezolus'].filter(Boolean).join(' · ');
+  });
+}
+
 /** Pages: those of plugins in their order, then ours. */
 export function Sidebar() {
+  useTitle();
   const link = ({ id, title }: { id: string; title: string }) => (
     <a
       key={id}
@@ -40,7 +53,7 @@ export function Sidebar() {
       <div class="links">
         {view.dashboards.value.map(link)}
         <hr />
-        {view.inputs.value.length > 1 && link({ id: 'compare', title: 'Compare' })}
+        {view.inputs.value.length > 1 && link(COMPARE)}
         {OTHERS.map(link)}
       </div>
     </nav>

@@ -1,11 +1,8 @@
-import { useState } from 'preact/hooks';
 import { formatDuration, formatTime } from '../lib/time';
 import { toggleLive } from '../state/keys';
 import * as view from '../state/view';
 import { Compare } from './Compare';
-import { EventDialog } from './EventDialog';
 import { copyLink } from './save';
-import { SaveDialog } from './SaveDialog';
 
 const RATES = [1, 5, 15, 60, 300];
 const WINDOWS = [60, 300, 900, 3600];
@@ -14,8 +11,6 @@ const WINDOWS = [60, 300, 900, 3600];
 export function Toolbar() {
   const { start, end } = view.range.value;
   const inputs = view.inputs.value;
-  const [saving, setSaving] = useState(false);
-  const [noting, setNoting] = useState<number | null>(null);
   return (
     <header class="toolbar">
       <div class="what">
@@ -61,10 +56,10 @@ export function Toolbar() {
         <button title="copy a link to exactly this" onClick={copyLink}>
           link
         </button>
-        <button title="add an event at the instant that was clicked, or in the middle" onClick={() => setNoting(view.pinned.value ?? (start + end) / 2)}>
+        <button title="add an event at the instant that was clicked, or in the middle (e)" onClick={() => view.note()}>
           event
         </button>
-        <button title="save a copy with notes and events" onClick={() => setSaving(true)}>
+        <button title="save a copy with notes and events" onClick={() => (view.dialog.value = { kind: 'save' })}>
           save
         </button>
         <button
@@ -74,9 +69,10 @@ export function Toolbar() {
         >
           {view.dark.value ? '☀' : '☾'}
         </button>
+        <button aria-label="keys" title="keys (?)" onClick={() => (view.dialog.value = { kind: 'keys' })}>
+          ?
+        </button>
       </div>
-      {saving && <SaveDialog close={() => setSaving(false)} />}
-      {noting !== null && <EventDialog time={noting} close={() => setNoting(null)} />}
     </header>
   );
 }

@@ -1,7 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ChartCard } from '../components/ChartCard';
 import { Markdown } from '../components/Markdown';
-import { SaveDialog } from '../components/SaveDialog';
 import { moved, type Cell, type ChartCell, type TextCell } from '../lib/notebook';
 import { formatTime } from '../lib/time';
 import { cells, forget, removeEvent, setCells, unsaved } from '../state/notebook';
@@ -14,7 +13,6 @@ const keyOf = (cell: Cell) => keys.get(cell) ?? (keys.set(cell, next), next++);
 
 /** Text and charts in an order of one's own, kept in a copy of the recording. */
 export function NotebookPage() {
-  const [saving, setSaving] = useState(false);
   const all = cells.value;
   const events = view.added.value;
   const replace = (at: number, cell: Cell) => {
@@ -26,7 +24,7 @@ export function NotebookPage() {
       <div class="head">
         <h1>Notebook</h1>
         <button onClick={() => setCells([...all, { type: 'text', text: '' }])}>Add text</button>
-        <button onClick={() => setSaving(true)}>Save a copy…</button>
+        <button onClick={() => (view.dialog.value = { kind: 'save' })}>Save a copy…</button>
         {(unsaved.value || all.length > 0 || events.length > 0) && (
           <button onClick={() => confirm('Throw away what is not saved in the recording that is open?') && forget()}>Forget</button>
         )}
@@ -73,7 +71,6 @@ export function NotebookPage() {
           </ul>
         </section>
       )}
-      {saving && <SaveDialog close={() => setSaving(false)} />}
     </>
   );
 }

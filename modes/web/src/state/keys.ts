@@ -1,22 +1,39 @@
 import * as view from './view';
 
-/** Arrows move, + and - zoom, 0 shows everything, Escape lets an instant go, space pauses. */
+/** What the keys do; `components/KeysDialog.tsx` tells people. */
+const KEYS: Record<string, () => void> = {
+  ArrowLeft: () => view.pan(-0.25),
+  ArrowRight: () => view.pan(0.25),
+  '+': () => view.zoom(0.5, view.cursor.value?.time),
+  '=': () => view.zoom(0.5, view.cursor.value?.time),
+  '-': () => view.zoom(2, view.cursor.value?.time),
+  '0': () => (view.chosen.value = null),
+  '[': () => turn(-1),
+  ']': () => turn(1),
+  e: () => view.note(view.cursor.value?.time),
+  '?': () => (view.dialog.value = { kind: 'keys' }),
+};
+
 export function bindKeys() {
   addEventListener('keydown', (event) => {
     const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (target.closest('input, textarea, select, [role=menu], [contenteditable]')) return;
-    const at = view.cursor.value?.time;
-    if (event.key === 'ArrowLeft') view.pan(-0.25);
-    else if (event.key === 'ArrowRight') view.pan(0.25);
-    else if (event.key === '+' || event.key === '=') view.zoom(0.5, at);
-    else if (event.key === '-') view.zoom(2, at);
-    else if (event.key === '0') view.chosen.value = null;
-    else if (event.key === 'Escape' && view.pinned.value !== null) view.pin(null);
-    else if (event.key === ' ' && view.isLive.value && !target.closest('button, a')) toggleLive();
+    if (event.ctrlKey || event.metaKey || event.altKey || !view.inputs.value.length) return;
+    if (target.closest('input, textarea, select, dialog, [role=menu], [contenteditable]')) return;
+    // A box that scrolls sideways has the arrows for itself.
+    if (event.key.startsWith('Arrow') && target.closest('.scroll')) return;
+    if (event.key === 'Escape' && view.pinned.value !== null) view.pin(null);
+    else if (event.key === ' ' && view.isLive.value && !target.closest('button, a, summary')) toggleLive();
+    else if (Object.hasOwn(KEYS, event.key)) KEYS[event.key]!();
     else return;
     event.preventDefault();
   });
+}
+
+/** The page before or behind in the navigation. */
+function turn(by: number) {
+  const links = [...document.querySelectorAll<HTMLElement>('.links a')];
+  const at = links.findIndex((link) => link.ariaCurrent === 'page' || link.hasAttribute('aria-current'));
+  links[at + by]?.click();
 }
 
 /** Pausing keeps what is on screen. */

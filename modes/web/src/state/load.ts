@@ -19,7 +19,6 @@ export async function load(known?: ServerState) {
       if (!first) view.chosen.value = null;
       align(state);
     });
-    document.title = state.inputs.length ? `${state.inputs.map((i) => i.title).join(' / ')} · rezolus` : 'rezolus';
     loadAbouts(state);
   } catch (error) {
     view.failure.value = `the server does not answer: ${(error as Error).message}`;

@@ -15,6 +15,15 @@ export const abouts = signal<(About | null)[]>([]);
 export const connected = signal(true);
 export const failure = signal<string | null>(null);
 
+/** What is open over the page. */
+export const dialog = signal<{ kind: 'keys' } | { kind: 'save' } | { kind: 'event'; time: number } | null>(null);
+
+/** Asks what happened at a time, at the instant that was clicked, or in the middle. */
+export function note(time?: number) {
+  const { start, end } = range.value;
+  dialog.value = { kind: 'event', time: time ?? pinned.value ?? (start + end) / 2 };
+}
+
 // What the person chose: all of it is in the address.
 export const page = signal('');
 /** Null: everything there is. */
