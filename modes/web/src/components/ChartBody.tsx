@@ -19,7 +19,7 @@ interface Props {
   ways: Ways;
   width: number;
   height: number;
-  canvas: (canvas: HTMLCanvasElement) => void;
+  only: Set<string> | null;
 }
 
 /** What is under the heading of a chart. */
@@ -34,7 +34,7 @@ export function ChartBody(props: Props) {
 }
 
 /** A distribution over time; A and B one above the other, or side by side. */
-function OfHeat({ id, chart, drawn, shape, ways, width, height, canvas }: Props & { drawn: Heat }) {
+function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { drawn: Heat }) {
   const { other } = drawn;
   const spectrum = shape === 'spectrum';
   const beside = other && view.compare.value.mode === 'side';
@@ -58,7 +58,6 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height, canvas }: Props 
               width={beside ? Math.floor(width / 2) - 4 : width}
               height={height}
               only={null}
-              {...(side ? {} : { canvas })}
             />
           </div>
         ))}
@@ -77,9 +76,7 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height, canvas }: Props 
   );
 }
 
-function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props & { drawn: Lines }) {
-  const chosen = view.selected.value[id];
-  const only = chosen ? new Set(chosen) : null;
+function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props & { drawn: Lines }) {
   const { mode } = view.compare.value;
   const two = view.inputs.value.length > 1;
   const rows = shape === 'rows';
@@ -113,7 +110,7 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, canvas }: Props
           ))}
         </div>
       ) : (
-        <PlotFrame {...common} id={id} drawn={shown} width={width} canvas={canvas} />
+        <PlotFrame {...common} id={id} drawn={shown} width={width} />
       )}
       {rows ? (
         <p class="note over-key">

@@ -47,7 +47,9 @@ export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
     view.choose(key, words.length || !as.length ? words : ['usual']);
   };
   const asked = useMemo(() => shaped(chart, ways.shape), [chart, ways.shape]);
-  const [canvas, setCanvas] = useState<HTMLCanvasElement | null>(null);
+  const chosen = view.selected.value[id];
+  const only = useMemo(() => (chosen ? new Set(chosen) : null), [chosen]);
+  const canvases = () => [...(ref.current?.querySelectorAll<HTMLCanvasElement>('.plot canvas') ?? [])];
   const format = ways.shape && CELLS.has(ways.shape) ? 'heatmap' : undefined;
   const { drawn, error, loading } = useChartData(asked, near && !chart.missing, width, format);
   // That its queries give distributions is known from then on, also while it is drawn otherwise.
@@ -67,14 +69,14 @@ export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
       <header>
         <h3 title={chart.description}>{chart.title}</h3>
         <span class="unit">{ratio ? 'B / A' : chart.unit === 'count' ? '' : chart.unit}</span>
-        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} canvas={canvas} ways={ways} shapes={shapes} change={change} remove={remove} />}
+        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} only={only} canvases={canvases} ways={ways} shapes={shapes} change={change} remove={remove} />}
       </header>
       {chart.missing ? (
         <p class="said">{chart.missing}</p>
       ) : error ? (
         <QueryError error={error} />
       ) : ready ? (
-        <ChartBody id={id} chart={asked} drawn={drawn} shape={shape} ways={ways} width={width} height={height} canvas={setCanvas} />
+        <ChartBody id={id} chart={asked} drawn={drawn} shape={shape} ways={ways} width={width} height={height} only={only} />
       ) : (
         <div class="waiting" style={{ height: `${height}px` }} />
       )}

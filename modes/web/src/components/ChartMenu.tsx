@@ -3,13 +3,16 @@ import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
 import { writeWays, type Shape, type Ways } from '../lib/ways';
 import { pin } from '../state/notebook';
-import { copyLink, saveCsv, savePng, saveSvg } from './save';
+import { copyLink, legendOf, saveCsv, savePng, saveSvg } from './save';
 import * as view from '../state/view';
 
 interface Props {
   chart: Chart;
   drawn: Drawn | null;
-  canvas: HTMLCanvasElement | null;
+  /** Keys of lines that are drawn; null: all. */
+  only: Set<string> | null;
+  /** What is drawn, now. */
+  canvases: () => HTMLCanvasElement[];
   ways: Ways;
   /** What it can be shown as; the first is how it is unless something is chosen. */
   shapes: Shape[];
@@ -27,7 +30,7 @@ const NAMES: Record<Shape, string> = {
 };
 
 /** What can be done with a chart. Closes with Escape, by leaving it, and after doing something. */
-export function ChartMenu({ chart, drawn, canvas, ways, shapes, change, remove }: Props) {
+export function ChartMenu({ chart, drawn, only, canvases, ways, shapes, change, remove }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -88,18 +91,18 @@ export function ChartMenu({ chart, drawn, canvas, ways, shapes, change, remove }
               </button>
             ))}
           <hr />
-          {canvas && (
-            <button role="menuitem" onClick={act(() => savePng(chart.title, canvas))}>
+          {canvases().length > 0 && (
+            <button role="menuitem" onClick={act(() => savePng(chart.title, canvases(), lines && lineLike ? legendOf(lines, only) : []))}>
               Save as PNG
             </button>
           )}
           {lines && (
-            <button role="menuitem" onClick={act(() => saveSvg(chart, lines))}>
+            <button role="menuitem" onClick={act(() => saveSvg(chart, lines, only, lineLike && ways.log))}>
               Save as SVG
             </button>
           )}
           {lines && (
-            <button role="menuitem" onClick={act(() => saveCsv(chart.title, lines))}>
+            <button role="menuitem" onClick={act(() => saveCsv(chart.title, lines, only))}>
               Save as CSV
             </button>
           )}

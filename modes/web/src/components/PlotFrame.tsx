@@ -26,7 +26,6 @@ interface Props {
   width: number;
   height: number;
   only: Set<string> | null;
-  canvas?: (canvas: HTMLCanvasElement) => void;
 }
 
 /** What is drawn, and everything the pointer does on it: crosshair, tooltip, zooming by dragging. */
@@ -43,7 +42,6 @@ export function PlotFrame(props: Props) {
       drawn.kind === 'lines' && shape === 'lines'
         ? new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only }, at)
         : new HeatPlot(host.current!, pictureOf(props, dark), { width, height }, at);
-    props.canvas?.(plot.current.canvas);
     return () => {
       plot.current?.destroy();
       plot.current = null;

@@ -4,7 +4,7 @@ import type { Picture } from './pictures';
 
 /** A picture on one canvas: a column for each lot, its lines stretched to the height there is. */
 export class HeatPlot {
-  readonly canvas = document.createElement('canvas');
+  private readonly canvas = document.createElement('canvas');
   private readonly image = document.createElement('canvas');
 
   constructor(

@@ -74,10 +74,6 @@ export class LinePlot {
     this.plot.setScale('x', { min: range.start, max: range.end });
   }
 
-  get canvas() {
-    return this.plot.ctx.canvas;
-  }
-
   destroy() {
     this.plot.destroy();
   }

@@ -63,3 +63,27 @@ describe('toSvg', () => {
     }
   });
 });
+
+describe('what is filled', () => {
+  const chart = (more: Partial<Drawing>): string =>
+    toSvg({ title: '', width: 200, height: 150, times: [0, 1], series: [{ name: 'a', color: '#111111', values: [1, 2] }], unit: 'count', dark: false, ...more });
+  const fills = (svg: string) => [...svg.matchAll(/<path d="(M[^"]+Z)" fill="(#\w+)"/g)].map((m) => m[2]);
+
+  it('is stacked to the one below, and the peak above all', () => {
+    const series = ['#111111', '#222222'].map((color) => ({ name: color, color, values: [1, 2] }));
+    expect(fills(chart({ series, stacked: true, peak: [9, 9] }))).toEqual(['#111111', '#222222', '#5c6570']);
+    expect(chart({ series, stacked: true })).toContain('>4<');
+  });
+
+  it('is from least to greatest, without gaps', () => {
+    const series = [{ name: 'a', color: '#111111', values: [1, NaN, 2], least: [0, NaN, 1], greatest: [5, NaN, 9] }];
+    const [first] = chart({ series, times: [0, 1, 2] }).match(/d="M[^"]+Z"/)!;
+    expect(first.match(/Z/g)).toHaveLength(2);
+  });
+
+  it('has a logarithmic axis, without what is not above zero', () => {
+    const svg = chart({ log: true, series: [{ name: 'a', color: '#111111', values: [0, 10, 1000] }], times: [0, 1, 2] });
+    expect(svg).not.toContain('NaN');
+    expect(svg).toContain('>100<');
+  });
+});
