@@ -56,6 +56,11 @@ export function App() {
           <Sidebar />
           <div class="side">
             <Toolbar />
+            {!view.connected.value && (
+              <p class="error banner" role="status">
+                The server does not answer. What is here stays, and is asked for again when it does.
+              </p>
+            )}
             {view.failure.value && (
               <p class="error banner" role="alert">
                 {view.failure.value} <button onClick={() => (view.failure.value = null)}>close</button>

@@ -94,7 +94,7 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
   const { start, end } = view.range.value;
   // What does not change within an input; its end does while it is live.
   const inputs = view.inputs.value;
-  const names = inputs.map((i) => `${i.name} ${i.start}`).join('|');
+  const names = inputs.map((i) => `${i.name} ${i.start}`).join('|') + view.loads.value;
   const cgroups = (view.selected.value.cgroups ?? []).join('\n');
   const others = view.withOthers.value;
   const offset = view.compare.value.offset;
@@ -121,7 +121,10 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
         have.current = true;
         setLoaded({ drawn, error: null, loading: false });
       } catch (error) {
-        if (!abort.signal.aborted) setLoaded({ drawn: null, error: error as Error, loading: false });
+        if (abort.signal.aborted) return;
+        // Where nobody answers, what there was stays: the page says so, and asks again when somebody does.
+        if (error instanceof ApiError || !have.current) setLoaded({ drawn: null, error: error as Error, loading: false });
+        else setLoaded((last) => ({ ...last, loading: false }));
       }
     };
     // The first is asked at once; while panning, only where it comes to rest.

@@ -8,7 +8,11 @@ export async function load(known?: ServerState) {
   try {
     const [state, dashboards] = await Promise.all([known ?? getState(), getDashboards()]);
     batch(() => {
-      const first = view.server.value === null;
+      const before = view.server.value;
+      const first = before === null;
+      // The same again, after the server was away, is seen as it was.
+      const same = before !== null && keyOf(before) === keyOf(state);
+      view.loads.value++;
       view.server.value = state;
       view.dashboards.value = dashboards;
       view.failure.value = null;
@@ -16,14 +20,16 @@ export async function load(known?: ServerState) {
       view.metrics.value = null;
       // A live input is followed unless the address asked for a span.
       if (first && view.isLive.value && !view.chosen.value) view.live.value = state.inputs[0]?.kind === 'live';
-      if (!first) view.chosen.value = null;
-      align(state);
+      if (!first && !same) view.chosen.value = null;
+      if (!same) align(state);
     });
     loadAbouts(state);
   } catch (error) {
     view.failure.value = `the server does not answer: ${(error as Error).message}`;
   }
 }
+
+const keyOf = ({ inputs }: ServerState) => inputs.map((i) => `${i.name} ${i.title} ${i.kind === 'recording' ? i.start : ''}`).join('\n');
 
 /** B is moved so that both begin at the same place, unless it was aligned by hand. */
 function align(state: ServerState) {

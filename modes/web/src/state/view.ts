@@ -13,6 +13,8 @@ export const dashboards = signal<Dashboard[]>([]);
 export const metrics = signal<Metric[] | null>(null);
 export const abouts = signal<(About | null)[]>([]);
 export const connected = signal(true);
+/** Counts how often everything was asked for: what was drawn before may be of other data. */
+export const loads = signal(0);
 export const failure = signal<string | null>(null);
 
 /** What is open over the page. */
