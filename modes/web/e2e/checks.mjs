@@ -1,5 +1,6 @@
 // What is checked: a name, on which server (full, empty, both), and how.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 
 const drawn = (page) => page.waitForSelector('.plot canvas');
 const hash = (page) => page.evaluate(() => location.hash);
@@ -101,9 +102,129 @@ async function compare(page, url) {
   await page.goto(url);
   await drawn(page);
   for (const way of ['side', 'difference', 'ratio', 'overlay']) {
-    await page.locator('.fields select').selectOption(way);
+    await page.getByLabel('A and B').selectOption(way);
     await drawn(page);
   }
+  await page.getByLabel('aligned by').selectOption('hand');
+  await page.getByLabel('B earlier by').fill('5');
+  await page.keyboard.press('Tab');
+  await page.waitForFunction(() => /compare=overlay:5/.test(location.hash));
+  await page.locator('.links a', { hasText: 'Compare' }).click();
+  await page.waitForSelector('.differences tbody tr');
+  await page.locator('.differences tbody button').first().click();
+  await page.waitForSelector('.asked .plot canvas');
+}
+
+/** The item of the menu of a chart. */
+async function choose(page, chart, item) {
+  await page.locator('.card', { hasText: chart }).first().locator('.menu > button').click();
+  await page.locator('[role^=menuitem]', { hasText: item }).click();
+}
+
+/** A histogram in each of its shapes, which the address keeps; a click keeps an instant. */
+async function shapes(page, url) {
+  await page.goto(url);
+  await page.locator('.links a', { hasText: 'Scheduler' }).click();
+  const card = page.locator('.card', { hasText: 'Runqueue latency' }).first();
+  for (const shape of ['Heatmap', 'Quantile spectrum', 'Quantiles']) {
+    await choose(page, 'Runqueue latency', shape);
+    await card.locator('.plot canvas').waitFor();
+  }
+  await choose(page, 'Runqueue latency', 'Distribution');
+  await card.locator('.marks').waitFor();
+  const box = await page.locator('.over').first().boundingBox();
+  await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.move(2, 2);
+  await page.waitForFunction(() => /distribution/.test(location.hash) && /s=at:/.test(location.hash));
+  assert.match(await card.locator('.instant').textContent(), /^at /);
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !/s=at:/.test(location.hash));
+}
+
+/** Charts, text and an event go into a copy, and are there when it is opened. */
+async function notebook(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  await choose(page, 'Busy', 'Add to notebook');
+  await page.keyboard.press('e');
+  await page.keyboard.type('something <b>happened</b>');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.event');
+  await page.locator('.links a', { hasText: 'Notebook' }).click();
+  await page.locator('button', { hasText: 'Add text' }).click();
+  await page.keyboard.type('# Seen\n<i>as written</i>');
+  await page.keyboard.press('Control+Enter');
+  await page.locator('.prose h2', { hasText: 'Seen' }).waitFor();
+  assert.equal(await page.locator('.prose i').count(), 0, 'text is no HTML');
+  await page.locator('button', { hasText: 'Save a copy' }).click();
+  const [copy] = await Promise.all([page.waitForEvent('download'), page.locator('dialog .main').click()]);
+  const file = await copy.path();
+  await page.waitForFunction(() => document.querySelectorAll('dialog').length === 0);
+  page.on('dialog', (dialog) => dialog.accept());
+  await page.locator('button', { hasText: 'Forget' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('.cell').length === 0);
+  return file;
+}
+
+async function notebookBack(page, url, recording, servers) {
+  const file = await notebook(page, url);
+  await page.goto(servers.empty.url);
+  await page.waitForSelector('input[type=file], .app', { state: 'attached' });
+  await page.evaluate(async ([bytes, name]) => {
+    const blob = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+    await fetch(`view/open?name=${name}`, { method: 'POST', body: blob, headers: { 'x-rezolus': '1' } });
+  }, [(await readFile(file)).toString('base64'), 'copy.parquet']);
+  await page.goto(`${servers.empty.url}#/notebook`);
+  await page.waitForFunction(() => document.querySelectorAll('.cell').length === 2);
+  await page.waitForSelector('.event', { state: 'attached' });
+}
+
+/** A chart as files. */
+async function files(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  for (const [item, begin] of [['PNG', '\x89PNG'], ['SVG', '<svg'], ['CSV', 'time,']]) {
+    const [file] = await Promise.all([page.waitForEvent('download'), choose(page, 'CPU time by state', item)]);
+    assert.equal((await readFile(await file.path())).toString('latin1').slice(0, begin.length), begin);
+  }
+}
+
+/** A chart of the explorer on a page, and off it again. */
+async function added(page, url) {
+  await page.goto(`${url}#explore`);
+  const input = page.locator('textarea');
+  await input.fill('sum(rate(cpu_usage[$interval])) / 1e9');
+  await input.press('Escape');
+  await input.press('Enter');
+  await drawn(page);
+  await page.locator('summary', { hasText: 'Add to' }).click();
+  await page.getByLabel('title').fill('Mine');
+  await page.locator('form.sheet select').selectOption('cpu');
+  await page.locator('form.sheet button').click();
+  await page.locator('.links a', { hasText: /^CPU$/ }).click();
+  await page.locator('h2', { hasText: 'Added here' }).scrollIntoViewIfNeeded();
+  await choose(page, 'Mine', 'Remove');
+  await page.waitForFunction(() => !document.body.textContent.includes('Added here'));
+}
+
+/** Everything that can be used has a name, on every page; charts say what they show. */
+async function names(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  for (const link of await page.locator('.links a').all()) {
+    await link.click();
+    await page.waitForSelector('h1');
+    const bare = await page.evaluate(() =>
+      [...document.querySelectorAll('button, a, input, select, textarea, summary, [role=img]')]
+        .filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.title || e.labels?.length))
+        .map((e) => e.outerHTML.slice(0, 80)),
+    );
+    assert.deepEqual(bare, []);
+  }
+  await page.keyboard.press('?');
+  await page.locator('dialog .keys').first().waitFor();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('dialog'));
 }
 
 export const checks = {
@@ -114,5 +235,10 @@ export const checks = {
   'table from the keyboard': { run: table },
   metrics: { run: metrics },
   'drop a file': { on: 'empty', run: drop },
+  'shapes of a histogram': { run: shapes },
+  'notebook, saved and opened': { needs: 'empty', run: notebookBack },
+  'a chart as files': { run: files },
+  'a chart added to a page': { run: added },
+  'names of controls': { run: names },
   'A and B': { on: 'both', run: compare },
 };

@@ -50,16 +50,17 @@ async function main() {
 
 /** One check on a page of its own; an error on the console fails it. Returns how many failed. */
 async function one(browser, name, check, [full, empty, both], recording) {
-  const { on = 'full', run } = check;
-  const server = { full, empty, both }[on];
-  if (!server) return 0;
+  const { on = 'full', needs = on, run } = check;
+  const all = { full, empty, both };
+  const server = all[on];
+  if (!server || !all[needs]) return 0;
   const page = await browser.newPage();
   const said = [];
   page.on('console', (m) => m.type() === 'error' && said.push(m.text()));
   page.on('pageerror', (e) => said.push(e.message));
   const start = Date.now();
   try {
-    await run(page, server.url, recording);
+    await run(page, server.url, recording, all);
     // A query that is refused on purpose is an answer of 400, which the browser logs.
     const bad = said.filter((s) => !s.includes('status of 400'));
     if (bad.length) throw new Error(`on the console: ${bad.join('; ')}`);
