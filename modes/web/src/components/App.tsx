@@ -61,6 +61,14 @@ export function App() {
                 The server does not answer. What is here stays, and is asked for again when it does.
               </p>
             )}
+            {view.inputs.value.map(
+              (input) =>
+                input.error && (
+                  <p key={input.name} class="error banner" role="status">
+                    {input.title}: {input.error}
+                  </p>
+                ),
+            )}
             {view.failure.value && (
               <p class="error banner" role="alert">
                 {view.failure.value} <button onClick={() => (view.failure.value = null)}>close</button>

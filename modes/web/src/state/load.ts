@@ -37,7 +37,12 @@ function align(state: ServerState) {
   if (a && b && view.compare.value.offset === 0) view.compare.value = { ...view.compare.value, offset: b.start - a.start };
 }
 
+/** Seconds after which is asked again what happened to an input that goes on. */
+const ABOUT_EVERY = 15;
+let asked = 0;
+
 async function loadAbouts(state: ServerState) {
+  asked = Date.now();
   view.abouts.value = await Promise.all(state.inputs.map((_, i) => getAbout(i).catch(() => null)));
 }
 
@@ -57,6 +62,7 @@ export function follow() {
         return to ? { ...input, end: to.end, error: to.error } : input;
       });
       view.server.value = { ...state, inputs };
+      if (Date.now() - asked > ABOUT_EVERY * 1000) void loadAbouts(state);
     },
     () => void load(),
     (is) => {

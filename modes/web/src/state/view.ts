@@ -95,7 +95,11 @@ export const extent = computed<Range>(() => {
 
 /** What is on screen. */
 export const range = computed<Range>(() => {
-  if (live.value) return { start: extent.value.end - window_.value, end: extent.value.end };
+  if (live.value) {
+    // No more than there is yet, but for the first half minute.
+    const { start, end } = extent.value;
+    return { start: end - Math.min(window_.value, Math.max(end - start, 30 * interval.value)), end };
+  }
   return chosen.value ?? extent.value;
 });
 
