@@ -33,11 +33,14 @@ export function ChartBody(props: Props) {
   return <OfHeat {...props} drawn={drawn} />;
 }
 
+/** Narrower charts have A and B one above the other (px). */
+const ROOM_FOR_TWO = 480;
+
 /** A distribution over time; A and B one above the other, or side by side. */
 function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { drawn: Heat }) {
   const { other } = drawn;
   const spectrum = shape === 'spectrum';
-  const beside = other && view.compare.value.mode === 'side';
+  const beside = other && view.compare.value.mode === 'side' && width >= ROOM_FOR_TWO;
   const sides = useMemo(() => (other ? [drawn, other] : [drawn]), [drawn]);
   const limits = useMemo(() => (spectrum ? valuesOf(sides) : countsOf(sides.map((s) => s.cells.count))), [sides, spectrum]);
   return (
@@ -50,6 +53,7 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { draw
               id={other ? `${id}/${side}` : id}
               title={chart.title}
               drawn={heat}
+              side={other && side}
               beside={other && sides[1 - side]!}
               shape={spectrum ? 'spectrum' : 'heatmap'}
               stacked={false}
@@ -101,11 +105,11 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props &
   return (
     <>
       {apart ? (
-        <div class="apart">
+        <div class={width < ROOM_FOR_TWO ? '' : 'apart'}>
           {sides.map((mine, side) => (
             <div key={side} class="side-of">
               <h4>{view.inputs.value[side]?.name}</h4>
-              <PlotFrame {...common} id={`${id}/${side}`} drawn={mine} width={Math.floor(width / 2) - 4} />
+              <PlotFrame {...common} id={`${id}/${side}`} side={side} drawn={mine} beside={sides[1 - side]!} width={width < ROOM_FOR_TWO ? width : Math.floor(width / 2) - 4} />
             </div>
           ))}
         </div>

@@ -1,15 +1,22 @@
 import * as view from '../state/view';
 
+interface Props {
+  width: number;
+  /** Of one side only. */
+  of?: number | undefined;
+}
+
 /** Events, and spans in which ticks were missed, on a chart `width` pixels wide. Those of B are where B is laid over A. */
-export function Marks({ width }: { width: number }) {
+export function Marks({ width, of: only }: Props) {
   const { start, end } = view.range.value;
   const x = (time: number) => ((time - start) / (end - start)) * width;
   const two = view.inputs.value.length > 1;
-  const sides = view.inputs.value.slice(0, 2).map((input, side) => ({
+  const all = view.inputs.value.slice(0, 2).map((input, side) => ({
     of: two ? `${input.name}: ` : '',
     shift: side ? -view.compare.value.offset : 0,
     side,
   }));
+  const sides = all.filter(({ side }) => only === undefined || only === side);
   const missed = sides.flatMap(({ of, shift, side }) =>
     (view.abouts.value[side]?.missed ?? []).map((m) => ({ ...m, start: m.start + shift, end: m.end + shift, of, side })),
   );

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import type { Drawn, Heat } from '../lib/drawn';
+import type { Drawn, Heat, Lines } from '../lib/drawn';
 import { summary } from '../lib/summary';
 import * as view from '../state/view';
 import { ROOM } from './frame';
@@ -15,7 +15,9 @@ interface Props {
   id: string;
   title: string;
   drawn: Drawn;
-  /** What is shown beside it in the same colours. */
+  /** 0 for A, 1 for B, if only that is shown. */
+  side?: number | undefined;
+  /** What is shown beside it, by the same scale and colours. */
   beside?: Drawn | undefined;
   /** Of rows. */
   scale?: Scale;
@@ -40,7 +42,7 @@ export function PlotFrame(props: Props) {
     const at = view.range.peek();
     plot.current =
       drawn.kind === 'lines' && shape === 'lines'
-        ? new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only }, at)
+        ? new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only, beside: props.beside as Lines | undefined }, at)
         : new HeatPlot(host.current!, pictureOf(props, dark), { width, height }, at);
     return () => {
       plot.current?.destroy();
@@ -54,7 +56,7 @@ export function PlotFrame(props: Props) {
     <div class="plot" role="img" aria-label={said} style={{ height: `${height}px` }}>
       <div ref={host} />
       <Pointer id={id} width={width} height={height}>
-        <Marks width={width - ROOM.left - ROOM.right} />
+        <Marks width={width - ROOM.left - ROOM.right} of={props.side} />
       </Pointer>
       <Tooltip id={id} drawn={drawn} heat={shape !== 'lines'} stacked={stacked} unit={unit} only={only} width={width} height={height} />
     </div>

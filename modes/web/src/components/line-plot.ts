@@ -16,6 +16,8 @@ export interface LineOptions {
   dark: boolean;
   /** Keys of lines that are drawn; null: all. */
   only: Set<string> | null;
+  /** What has the same vertical axis. */
+  beside?: Lines | undefined;
 }
 
 /** Lines and their envelopes, drawn by uPlot. The pointer is the frame's business. */
@@ -30,10 +32,11 @@ export class LinePlot {
     range: Range,
   ) {
     this.range = range;
-    const lines = shownOf(drawn, options);
-    const built = options.stacked ? piled(drawn, options) : plain(lines, drawn.count, options);
+    const build = (of: Lines) => (options.stacked ? piled(of, options) : plain(shownOf(of, options), of.count, options));
+    const built = build(drawn);
     const data = [lotTimes(drawn), ...built.columns] as uPlot.AlignedData;
-    const limits = limitsOf(built.columns, options);
+    const beside = options.beside ? build(options.beside).columns : [];
+    const limits = limitsOf([...built.columns, ...beside], options);
     this.plot = new uPlot(this.describe(built, limits), data, host);
   }
 
