@@ -75,6 +75,11 @@ export function ChartMenu({ chart, drawn, only, canvases, ways, shapes, change, 
       </button>
       {open && (
         <div role="menu">
+          {chart.description && (
+            <p role="none" class="note">
+              {chart.description}
+            </p>
+          )}
           <button role="menuitemcheckbox" aria-checked={ways.table} onClick={act(() => change({ ...ways, table: !ways.table }))}>
             Table of values
           </button>

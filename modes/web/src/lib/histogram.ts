@@ -7,9 +7,14 @@ import { tokens } from './promql/tokens';
 /** A bucket with its count. */
 export type Counted = [bucket: number, count: number];
 
-/** The buckets of each lot that has any, in their order. */
+const known = new WeakMap<Heat['cells'], Map<number, Counted[]>>();
+
+/** The buckets of each lot that has any, in their order. Found once for the same cells: the pointer asks at every move. */
 export function byLot({ cells }: Heat): Map<number, Counted[]> {
+  const found = known.get(cells);
+  if (found) return found;
   const lots = new Map<number, Counted[]>();
+  known.set(cells, lots);
   for (let i = 0; i < cells.lot.length; i++) {
     if (!(cells.count[i]! > 0)) continue;
     const list = lots.get(cells.lot[i]!);
