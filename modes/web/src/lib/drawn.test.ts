@@ -23,6 +23,24 @@ test('B is put onto the time axis of A and has its colours', () => {
   expect([...difference(drawn, true).lines[0]!.mean]).toEqual([4, 3, NaN]);
 });
 
+test('series of A and B are the same by what tells them apart on a side', () => {
+  const of = (host: string, ids: string[]): SeriesAnswer => ({
+    ...answer([1]),
+    series: ids.map((id) => ({ labels: { __name__: 'a', host, id }, mean: Float64Array.of(1, 1, 1) })),
+  });
+  const drawn = join([
+    { legend: '', answer: of('x', ['0', '1']), side: 0, shift: 0 },
+    { legend: '', answer: of('y', ['1']), side: 1, shift: 0 },
+  ]);
+  if (drawn?.kind !== 'lines') throw new Error('no lines');
+  expect(drawn.lines.map((l) => l.label)).toEqual(['a{id="0"}', 'a{id="1"}', 'a{id="1"}']);
+  expect(drawn.lines[1]!.key).toBe(drawn.lines[2]!.key);
+  expect(difference(drawn, true).lines).toHaveLength(1);
+  // Two queries without a legend are two lines.
+  const twice = join([{ legend: '', answer: answer([1]), side: 0, shift: 0 }, { legend: '', answer: answer([2]), side: 0, shift: 0 }]);
+  expect(twice?.kind === 'lines' && new Set(twice.lines.map((l) => l.key)).size).toBe(2);
+});
+
 test('what the server said is said once, warnings apart from infos', () => {
   const noted = { ...answer([1]), warnings: ['w'], infos: ['i'] };
   const part = { legend: '', answer: noted, side: 0, shift: 0 };

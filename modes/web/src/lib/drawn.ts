@@ -2,7 +2,7 @@
 import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer, SeriesData } from '../api/types';
 import { difference as less, ratio } from './compare';
 import { add, onBounds, quantileName, union } from './histogram';
-import { legendText } from './legend';
+import { distinguishing, legendText, only } from './legend';
 import { bounded, type Total } from './stack';
 
 export interface Line {
@@ -69,28 +69,41 @@ export function join(parts: Part[], cgroups: string[] = []): Drawn | null {
     if (!colors.has(key)) colors.set(key, chosen >= 0 ? chosen : cgroups.length + colors.size);
     return colors.get(key)!;
   };
-  for (const part of parts) {
-    if (part.answer.kind !== 'series') continue;
+  const telling = tellingOf(parts);
+  parts.forEach((part, at) => {
+    if (part.answer.kind !== 'series') return;
     const own = gridOf(part);
+    const query = parts.slice(0, at).filter((p) => p.side === part.side).length;
     for (const series of part.answer.series) {
-      const label = labelOf(part, series.labels);
-      const key = `${part.legend} ${nameOf(series.labels)}`;
+      const names = telling[query]!;
+      const key = `${part.legend} ${nameOf(only(series.labels, ['__name__', ...names]))}${query ? ` #${query}` : ''}`;
+      const label = labelOf(part, series.labels, names);
       const put = (values?: Float64Array) => values && onto(values, own, grid);
       const line: Line = { key, label, labels: series.labels, mean: put(series.mean)!, side: part.side, color: colorOf(key, series.labels) };
       if (series.least && series.greatest) Object.assign(line, { least: put(series.least), greatest: put(series.greatest) });
       lines.push(line);
     }
-  }
+  });
   return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), ...notes };
 }
 
 /** What a series is called; of a quantile with its name, which stands for `$quantile` if the legend has that. */
-function labelOf({ legend, quantiles }: Part, labels: Labels): string {
+function labelOf({ legend, quantiles }: Part, labels: Labels, telling: string[]): string {
   const { quantile, ...rest } = labels;
-  if (!quantiles || quantile === undefined) return legend ? legendText(legend, labels) : nameOf(labels);
+  if (!quantiles || quantile === undefined) return legend ? legendText(legend, labels) : nameOf(only(labels, ['__name__', ...telling]));
   const name = quantileName(+quantile);
-  const text = legend && legendText(legend.replaceAll('$quantile', name), rest);
+  const others = only(rest, telling);
+  const text = legend ? legendText(legend.replaceAll('$quantile', name), rest) : Object.keys(others).length ? nameOf(others) : '';
   return legend.includes('$quantile') ? text : `${text} ${name}`.trim();
+}
+
+/** For each query the labels that tell its series apart on a side: those of A and B are of different hosts, and the same series. */
+function tellingOf(parts: Part[]): string[][] {
+  const sides = [0, 1].map((side) => parts.filter((p) => p.side === side).map(({ answer }) => (answer.kind === 'series' ? answer.series : [])));
+  const queries = Math.max(...sides.map((s) => s.length));
+  return Array.from({ length: queries }, (_, query) => [
+    ...new Set(sides.flatMap((all) => distinguishing((all[query] ?? []).map((s) => s.labels)))),
+  ].filter((name) => name !== '__name__').sort());
 }
 
 /** All distributions of a side as one. What the other side lacks altogether is empty. */
@@ -138,15 +151,15 @@ export function withTotals(drawn: Lines, parts: Part[]): Lines {
 }
 
 /** The total of the lines of a side that are shown: exact if it is of all, or of one, else what bounds it. */
-export function totalOf(drawn: Lines, side: number, only: Set<string> | null): Total | null {
+export function totalOf(drawn: Lines, side: number, chosen: Set<string> | null): Total | null {
   const mine = drawn.lines.filter((l) => l.side === side);
-  const shown = mine.filter((l) => !only || only.has(l.key));
+  const shown = mine.filter((l) => !chosen || chosen.has(l.key));
   return (shown.length === mine.length && drawn.totals?.[side]) || bounded(shown);
 }
 
-/** `name{a="b"}` without the labels that every series of an agent has. */
-export function nameOf(labels: Labels): string {
-  const rest = Object.entries(labels).filter(([k]) => k !== '__name__' && k !== 'source' && k !== 'sampler');
+/** `name{a="b"}`, or what stands for a name where there is none. */
+function nameOf(labels: Labels): string {
+  const rest = Object.entries(labels).filter(([k]) => k !== '__name__');
   const inner = rest.map(([k, v]) => `${k}="${v}"`).join(', ');
   const name = labels.__name__ ?? '';
   return inner ? `${name}{${inner}}` : name || 'value';
