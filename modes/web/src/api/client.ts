@@ -80,8 +80,9 @@ export async function openFile(file: File, second: boolean): Promise<ServerState
   return response.json();
 }
 
-export async function openUrl(url: string): Promise<ServerState> {
+export async function openUrl(url: string, second: boolean): Promise<ServerState> {
   const query = new URLSearchParams({ url });
+  if (second) query.set('as', 'B');
   const response = await fetch(`view/open?${query}`, { method: 'POST', headers: { 'x-rezolus': '1' } });
   if (!response.ok) return refuse(response);
   return response.json();

@@ -2,13 +2,15 @@ import { useEffect, useState } from 'preact/hooks';
 import { AboutPage } from '../pages/AboutPage';
 import { ComparePage } from '../pages/ComparePage';
 import { DashboardPage } from '../pages/DashboardPage';
-import { EmptyPage, open } from '../pages/EmptyPage';
+import { EmptyPage } from '../pages/EmptyPage';
 import { ExplorerPage } from '../pages/ExplorerPage';
 import { MetricsPage } from '../pages/MetricsPage';
 import { NotebookPage } from '../pages/NotebookPage';
 import * as view from '../state/view';
 import { EventDialog } from './EventDialog';
 import { KeysDialog } from './KeysDialog';
+import { OpenDialog } from './OpenDialog';
+import { open } from './OpenForm';
 import { SaveDialog } from './SaveDialog';
 import { Sidebar } from './Sidebar';
 import { Toolbar } from './Toolbar';
@@ -20,6 +22,7 @@ function useDrop() {
     const dragging = (event: DragEvent) => {
       if (!event.dataTransfer?.types.includes('Files')) return;
       event.preventDefault();
+      if (view.server.value?.read_only) return;
       setOver(true);
     };
     const left = (event: DragEvent) => event.relatedTarget === null && setOver(false);
@@ -27,6 +30,7 @@ function useDrop() {
       if (!event.dataTransfer?.files.length) return;
       event.preventDefault();
       setOver(false);
+      if (view.server.value?.read_only) return void (view.failure.value = 'This server opens nothing else: it was started with --read-only.');
       const second = event.shiftKey && view.inputs.value.length > 0;
       open(event.dataTransfer.files, second).catch((error: Error) => (view.failure.value = error.message));
     };
@@ -82,18 +86,19 @@ export function App() {
       ) : (
         <EmptyPage />
       )}
-      {some && <Open />}
+      {some && <Over />}
       {over && <div class="dropping">{some ? 'Drop to open; with shift to compare with it' : 'Drop to open'}</div>}
     </>
   );
 }
 
-function Open() {
-  const open = view.dialog.value;
+function Over() {
+  const shown = view.dialog.value;
   const close = () => (view.dialog.value = null);
-  if (open?.kind === 'keys') return <KeysDialog close={close} />;
-  if (open?.kind === 'save') return <SaveDialog close={close} />;
-  if (open?.kind === 'event') return <EventDialog time={open.time} close={close} />;
+  if (shown?.kind === 'keys') return <KeysDialog close={close} />;
+  if (shown?.kind === 'open') return <OpenDialog close={close} />;
+  if (shown?.kind === 'save') return <SaveDialog close={close} />;
+  if (shown?.kind === 'event') return <EventDialog time={shown.time} close={close} />;
   return null;
 }
 

@@ -53,6 +53,11 @@ export function Toolbar() {
         </button>
       </div>
       <div class="buttons" role="group" aria-label="share">
+        {!view.server.value?.read_only && (
+          <button title="another recording or agent, or one to compare with" onClick={() => (view.dialog.value = { kind: 'open' })}>
+            open
+          </button>
+        )}
         <button title="copy a link to exactly this" onClick={copyLink}>
           link
         </button>

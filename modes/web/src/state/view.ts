@@ -18,7 +18,7 @@ export const loads = signal(0);
 export const failure = signal<string | null>(null);
 
 /** What is open over the page. */
-export const dialog = signal<{ kind: 'keys' } | { kind: 'save' } | { kind: 'event'; time: number } | null>(null);
+export const dialog = signal<{ kind: 'keys' } | { kind: 'open' } | { kind: 'save' } | { kind: 'event'; time: number } | null>(null);
 
 /** Asks what happened at a time, at the instant that was clicked, or in the middle. */
 export function note(time?: number) {
