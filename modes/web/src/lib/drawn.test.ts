@@ -41,6 +41,14 @@ test('series of A and B are the same by what tells them apart on a side', () => 
   expect(twice?.kind === 'lines' && new Set(twice.lines.map((l) => l.key)).size).toBe(2);
 });
 
+test('of very many series those that go highest are drawn', () => {
+  const series = Array.from({ length: 1200 }, (_, i) => ({ labels: { id: String(i) }, mean: Float64Array.of(i, 0, 0) }));
+  const drawn = join([{ legend: '{{id}}', answer: { ...answer([1]), series }, side: 0, shift: 0 }]);
+  if (drawn?.kind !== 'lines') throw new Error('no lines');
+  expect([drawn.lines.length, drawn.lines[0]!.label, drawn.lines.at(-1)!.label]).toEqual([1000, '200', '1199']);
+  expect(drawn.warnings).toEqual(['1000 of 1200 series are drawn: those that go highest.']);
+});
+
 test('what the server said is said once, warnings apart from infos', () => {
   const noted = { ...answer([1]), warnings: ['w'], infos: ['i'] };
   const part = { legend: '', answer: noted, side: 0, shift: 0 };

@@ -84,7 +84,22 @@ export function join(parts: Part[], cgroups: string[] = []): Drawn | null {
       lines.push(line);
     }
   });
-  return { ...grid, kind: 'lines', lines: lines.filter((l) => l.mean.some((v) => !Number.isNaN(v))), ...notes };
+  const some = lines.filter((l) => l.mean.some((v) => !Number.isNaN(v)));
+  const drawn = highest(some, MOST_LINES);
+  if (drawn.length < some.length) notes.warnings.push(`${drawn.length} of ${some.length} series are drawn: those that go highest.`);
+  return { ...grid, kind: 'lines', lines: drawn, ...notes };
+}
+
+/** More lines cannot be told apart, and take a browser seconds. */
+const MOST_LINES = 1000;
+
+/** Those with the greatest values, in the order they had. */
+function highest(lines: Line[], most: number): Line[] {
+  if (lines.length <= most) return lines;
+  const top = (line: Line) => (line.greatest ?? line.mean).reduce((a, v) => (v > a ? v : a), -Infinity);
+  const order = lines.map((line) => ({ line, top: top(line) })).sort((x, y) => y.top - x.top);
+  const kept = new Set(order.slice(0, most).map((o) => o.line));
+  return lines.filter((line) => kept.has(line));
 }
 
 /** What a series is called; of a quantile with its name, which stands for `$quantile` if the legend has that. */
