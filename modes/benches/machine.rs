@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rezolus_modes::log::Contents;
 use rezolus_modes::log::columns::{Columns, Source};
 use rezolus_modes::snapshot::{Group, GroupSchema, LINE, Line, MetricDesc, Numbers, Shape, Snapshot};
+use serde_json::{Value, json};
 
 const CPUS: usize = 64;
 const SEGMENT: u64 = 300;
@@ -253,6 +254,28 @@ fn bucket(value: u64) -> usize {
     (k << 3) + (value >> (power - 3)) as usize - 8
 }
 
+/// The plugins' pages, and one of many charts.
+fn dashboards() -> String {
+    let pages = ["blockio", "cpu", "memory", "network", "scheduler", "syscall", "tcp"];
+    let mut all: serde_json::Map<String, Value> = pages
+        .into_iter()
+        .map(|name| {
+            let path = format!("{}/../plugins/{name}/dashboard.json", env!("CARGO_MANIFEST_DIR"));
+            let text = fs::read_to_string(path).expect("a dashboard");
+            (name.into(), serde_json::from_str(&text).expect("a dashboard"))
+        })
+        .collect();
+    let chart = |cpu: usize| {
+        let query = format!("sum by (state) (rate(cpu_usage{{id=\"{cpu}\"}}[$interval])) / 1e9");
+        json!({"title": format!("CPU {cpu}"), "kind": "line", "unit": "cores",
+            "queries": [{"query": query, "legend": "{{state}}"}]})
+    };
+    let charts: Vec<Value> = (0..CPUS).map(chart).collect();
+    let many = json!({"version": 1, "title": "Every CPU", "order": 100, "groups": [{"title": "CPUs", "charts": charts}]});
+    all.insert("every-cpu".into(), many);
+    json!({"rezolus": all}).to_string()
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let Some(out) = arguments.first() else {
@@ -287,7 +310,8 @@ fn main() {
         }
     }
     let contents = Contents::read(folder.path(), 0..=u64::MAX).expect("a log");
-    let metadata = [("sampling_interval_ms", "1000"), ("source", "rezolus")];
+    let dashboards = dashboards();
+    let metadata = [("sampling_interval_ms", "1000"), ("source", "rezolus"), ("rezolus.dashboards", &dashboards)];
     let metadata = metadata.map(|(key, value)| (key.to_string(), value.to_string()));
     let file = BufWriter::new(File::create(out).expect("a file"));
     let rows = contents.write(file, &metadata).expect("a recording");

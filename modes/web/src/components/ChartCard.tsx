@@ -34,11 +34,15 @@ function useSeen() {
       sized.disconnect();
     };
   }, []);
-  return { ref, near, width };
+  const visible = () => {
+    const { top, bottom } = ref.current!.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  return { ref, near, visible, width };
 }
 
 export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
-  const { ref, near, width } = useSeen();
+  const { ref, near, visible, width } = useSeen();
   const key = `as/${id}`;
   const ways = readWays(chart, view.selected.value[key] ?? as);
   // None of the ways is not the same as not having chosen, where something else is the usual.
@@ -51,7 +55,7 @@ export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
   const only = useMemo(() => (chosen ? new Set(chosen) : null), [chosen]);
   const canvases = () => [...(ref.current?.querySelectorAll<HTMLCanvasElement>('.plot canvas') ?? [])];
   const format = ways.shape && CELLS.has(ways.shape) ? 'heatmap' : undefined;
-  const { drawn, error, loading } = useChartData(asked, near && !chart.missing, width, format);
+  const { drawn, error, loading } = useChartData(asked, near && !chart.missing, visible, width, format);
   // That its queries give distributions is known from then on, also while it is drawn otherwise.
   const cells = useRef(false);
   if (drawn?.kind === 'heat' && asked.queries === chart.queries) cells.current = true;

@@ -28,6 +28,9 @@ interface Wanted {
   format?: 'series' | 'heatmap';
 }
 
+/** ms that charts which are not on screen wait for those that are. */
+const BEHIND = 250;
+
 /** A query of a chart as it is asked. */
 interface Asked {
   query: string;
@@ -88,7 +91,7 @@ export async function loadChart(wanted: Wanted, signal: AbortSignal): Promise<Dr
 }
 
 /** Data for a chart while it is `near` the screen; aborted when it leaves, or something else is wanted. */
-export function useChartData(chart: Chart, near: boolean, width: number, format?: 'series' | 'heatmap'): Loaded {
+export function useChartData(chart: Chart, near: boolean, visible: () => boolean, width: number, format?: 'series' | 'heatmap'): Loaded {
   const [loaded, setLoaded] = useState<Loaded>({ drawn: null, error: null, loading: true });
   const have = useRef(false);
   const { start, end } = view.range.value;
@@ -127,8 +130,9 @@ export function useChartData(chart: Chart, near: boolean, width: number, format?
         else setLoaded((last) => ({ ...last, loading: false }));
       }
     };
-    // The first is asked at once; while panning, only where it comes to rest.
-    const timer = setTimeout(run, have.current && !view.live.value ? 60 : 0);
+    // The first is asked at once; while panning, only where it comes to rest. What is on screen goes before what
+    // is only near it.
+    const timer = setTimeout(run, (have.current && !view.live.value ? 40 : 0) + (visible() ? 0 : BEHIND));
     return () => {
       clearTimeout(timer);
       abort.abort();
