@@ -10,7 +10,8 @@ export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Se
   const [all, setAll] = useState(false);
   const seen = new Set<string>();
   const lines = drawn.lines.filter((l) => !seen.has(l.key) && seen.add(l.key));
-  if (lines.length < 2 && !lines[0]?.label) return null;
+  const two = drawn.lines.some((l) => l.side);
+  if (lines.length < 2 && !lines[0]?.label && !two) return null;
   const choose = (key: string, more: boolean) => {
     const now = new Set(only ?? []);
     const alone = only?.size === 1 && only.has(key);
@@ -21,6 +22,12 @@ export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Se
   const shown = all ? lines : lines.slice(0, MOST);
   return (
     <div class="legend">
+      {two &&
+        view.inputs.value.slice(0, 2).map((input, side) => (
+          <span key={input.name} class="side">
+            <i class={side ? 'dashed' : 'solid'} /> {input.name}
+          </span>
+        ))}
       {shown.map((line) => (
         <button
           key={line.key}
