@@ -1,5 +1,5 @@
 # One word per thing to do. Everything runs as root on a fresh Debian machine
-# with Rust, gcc, python3 and make; .ci/install brings the rest.
+# with Rust, gcc, python3, make and node; .ci/install brings the rest.
 
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
@@ -8,9 +8,9 @@ PLUGINS := blockio cpu memory network scheduler syscall tcp
 .PHONY: help build web demo test check bench fuzz kernels install clean
 
 help:
-	@echo "make demo     build, run the agent for a moment, show what it measured"
+	@echo "make demo     build, run the agent for a moment, show what it measured, open the viewer on it"
 	@echo "make build    release binary and plugins: target/release/rezolus, target/release/plugins/"
-	@echo "make web      the viewer's page, which nothing serves yet: modes/web/dist/; needs node 20"
+	@echo "make web      only the viewer's page: modes/web/dist/, which the build puts into the binary"
 	@echo "make test     everything that must pass, against this machine's kernel (as root)"
 	@echo "make check    formatting and lints"
 	@echo "make bench    what measuring costs; writes docs/cost.md"
@@ -18,26 +18,37 @@ help:
 	@echo "make kernels  the agent on Debian's 6.1 and 6.12 kernels, in qemu"
 	@echo "make install  into DESTDIR, where a package would put it"
 
-build:
+build: web
 	@.ci/install
 	cargo build --release --workspace
 	@mkdir -p target/release/plugins
 	@for p in $(PLUGINS); do install -m 644 target/release/lib$$p.so target/release/plugins/$$p.so || exit 1; done
 
-# Built and tested.
-web:
-	cd modes/web && npm ci --no-audit --no-fund && npm run build && npm test
+# Built again when it changed. Without node the binary is built without the page, and says so.
+WEB := modes/web
+web: $(WEB)/dist/index.html
+
+$(WEB)/dist/index.html: $(shell find $(WEB)/src $(WEB)/public -type f) $(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		cd $(WEB) && npm ci --no-audit --no-fund && npm run build; \
+	elif [ -e $@ ]; then \
+		echo "npm is missing: the viewer's page stays as it is" >&2; \
+	else \
+		echo "npm is missing: the binary will be without the viewer's page. Install node 20 and npm" >&2; \
+	fi
 
 demo: build
 	@.ci/demo
 
 # Tests use the workspace's plugins, deliberately bad ones, and the example.
-test:
+test: web
 	@.ci/install test
+	cd $(WEB) && npm test
 	cargo build --workspace
 	cargo build --manifest-path host/tests/fixtures/Cargo.toml --target-dir target/fixtures
 	cargo build --manifest-path docs/example-plugin/Cargo.toml --target-dir target/example
 	cargo nextest run --workspace --all-features
+	$(WEB)/e2e/run target/debug
 	cargo check --package rezolus --no-default-features --all-targets
 
 check:
@@ -51,6 +62,7 @@ bench: build
 	host/benches/cost --write docs/cost.md
 	modes/benches/record --write docs/cost.md
 	cargo bench --package rezolus-modes --bench day --bench prometheus
+	$(WEB)/e2e/bench target/release
 
 SECONDS ?= 60
 fuzz:
@@ -70,3 +82,4 @@ install: build
 
 clean:
 	cargo clean
+	rm -rf $(WEB)/dist $(WEB)/node_modules
