@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::inputs::seconds;
 use super::reduce::{per_lot, reduce};
+use super::text::Filled;
 use super::{body, text};
 
 /// So many values a query may give before the step is made larger than the interval.
@@ -73,14 +74,15 @@ pub fn answer(
     // What the quantiles are of is evaluated once, if it can be.
     let inner = text::of_quantile(&request.query).filter(|_| !request.quantiles.is_empty());
     let asked = inner.unwrap_or(&request.query);
+    let offset = inner.map_or(0, |inner| inner.as_ptr() as usize - request.query.as_ptr() as usize);
     let each = !request.quantiles.is_empty() && inner.is_none() && text::has_quantile(asked);
     let mut gathered = Gathered::new(request);
     for (first, last) in parts(source, &grid, asked) {
         let evaluate = |quantile: &str| {
-            let query = text::fill(asked, &window, quantile);
+            let filled = text::filled(asked, &window, quantile);
             let (from, to) = (start + first as i64 * step, start + last as i64 * step);
-            let answer = promql::range(source, &query, from, to, step, options);
-            answer.map_err(|error| in_place(error, asked, &request.query, &query))
+            let answer = promql::range(source, &filled.text, from, to, step, options);
+            answer.map_err(|error| in_place(error, &filled, &request.query, offset))
         };
         match each {
             false => gathered.take(&grid, evaluate("0.5")?, None)?,
@@ -115,15 +117,23 @@ fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     parts
 }
 
-/// The place of an error in what was evaluated is that in what was asked up to the first thing that
-/// was filled in.
-fn in_place(mut error: Error, evaluated: &str, asked: &str, filled: &str) -> Error {
-    let same = asked.bytes().zip(filled.bytes()).take_while(|(a, b)| a == b).count();
-    let whole = evaluated == asked
-        && (same == asked.len() || error.range.as_ref().is_some_and(|range| range.end <= same));
-    if !whole {
-        error.range = None;
+/// An error of what was evaluated, with its place in what was asked; `offset` is where that part of it begins.
+fn in_place(mut error: Error, filled: &Filled, asked: &str, offset: usize) -> Error {
+    let Some(range) = error.range.take() else { return error };
+    let range = filled.place(&range);
+    let range = (range.start + offset).min(asked.len())..(range.end + offset).min(asked.len());
+    // The message begins with the place in what was evaluated: `1:8: parse error: ...`.
+    let mut parts = error.message.splitn(3, ':');
+    let numbers =
+        [parts.next(), parts.next()].map(|part| part.is_some_and(|part| part.parse::<usize>().is_ok()));
+    if let (true, Some(rest), Some(before)) =
+        (numbers == [true, true], parts.next(), asked.get(..range.start))
+    {
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        error.message = format!("{line}:{column}:{rest}");
     }
+    error.range = Some(range);
     error
 }
 
@@ -282,9 +292,9 @@ impl Grid {
 
 /// The least step that is affordable: the interval, or a multiple of it that divides evenly where it can.
 fn step(source: &dyn Source, interval: i64, request: &Request) -> Result<i64, Error> {
-    let query = text::fill(&request.query, "1s", "0.5");
+    let filled = text::filled(&request.query, "1s", "0.5");
     let selects =
-        promql::selects(&query).map_err(|error| in_place(error, &request.query, &request.query, &query))?;
+        promql::selects(&filled.text).map_err(|error| in_place(error, &filled, &request.query, 0))?;
     let mut weight = 0;
     let kinds = source.metadata();
     for matchers in &selects.selectors {

@@ -1,8 +1,45 @@
 //! Queries with places to be filled in.
 
+use std::ops::Range;
+
 /// The query with `$interval` and `$quantile` replaced; in strings they stay.
 pub fn fill(query: &str, interval: &str, quantile: &str) -> String {
+    filled(query, interval, quantile).text
+}
+
+/// A query that was filled in.
+pub struct Filled {
+    pub text: String,
+    /// Of each variable: where it was, and where its value is.
+    replaced: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Filled {
+    /// Where in the query as it was asked is what is here in the text; the whole variable for a part of its value.
+    pub fn place(&self, range: &Range<usize>) -> Range<usize> {
+        let place = |at: usize, end: bool| {
+            let before =
+                self.replaced.iter().rev().find(|(_, value)| value.start < at || (value.start == at && !end));
+            match before {
+                None => at,
+                Some((variable, value)) if at < value.end => {
+                    if end {
+                        variable.end
+                    } else {
+                        variable.start
+                    }
+                }
+                Some((variable, value)) => variable.end + (at - value.end),
+            }
+        };
+        place(range.start, false)..place(range.end, true)
+    }
+}
+
+/// As [`fill`], and where the values came to be.
+pub fn filled(query: &str, interval: &str, quantile: &str) -> Filled {
     let mut out = String::with_capacity(query.len());
+    let mut replaced = Vec::new();
     let mut quote = None;
     let mut rest = query;
     while let Some(c) = rest.chars().next() {
@@ -13,6 +50,8 @@ pub fn fill(query: &str, interval: &str, quantile: &str) -> String {
                     |name: &str| !rest[name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
                 let found = variables.iter().find(|(name, _)| rest.starts_with(name) && ends(name));
                 if let Some((name, value)) = found {
+                    let at = query.len() - rest.len();
+                    replaced.push((at..at + name.len(), out.len()..out.len() + value.len()));
                     out += value;
                     rest = &rest[name.len()..];
                     continue;
@@ -34,7 +73,7 @@ pub fn fill(query: &str, interval: &str, quantile: &str) -> String {
         out.push(c);
         rest = &rest[c.len_utf8()..];
     }
-    out
+    Filled { text: out, replaced }
 }
 
 /// Whether the query has a place for a quantile.
@@ -63,6 +102,22 @@ mod tests {
         assert_eq!(filled, r#"f(0.9, rate(a{b="$interval\"$interval"}[2s])) + $intervals"#);
         assert_eq!(fill("$", "2s", "1"), "$");
         assert_eq!(fill("'\\", "2s", "1"), "'\\");
+    }
+
+    #[test]
+    fn places_are_those_in_what_was_asked() {
+        let query = "rate(a[$interval]) + b)";
+        let filled = filled(query, "2000ms", "0.9");
+        let place = |what: &str| {
+            let at = filled.text.find(what).unwrap();
+            &query[filled.place(&(at..at + what.len()))]
+        };
+        for what in ["rate(", "a[", "b)", "] + b", " + "] {
+            assert_eq!(place(what), what);
+        }
+        assert_eq!(place("2000ms"), "$interval");
+        assert_eq!(place("00"), "$interval");
+        assert_eq!(place("a[2000ms]"), "a[$interval]");
     }
 
     #[test]
