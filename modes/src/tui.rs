@@ -159,10 +159,12 @@ pub fn run(
     let worker = Worker::start(sides, trouble, events).context("no thread for queries")?;
     let mut terminal = enter()?;
     let result = follow(&mut terminal, &mut app, &worker, &happened, &keys.over, options.interval);
-    ratatui::restore();
+    // Of a terminal that is gone nothing is given back, and nobody is told.
+    let restored = ratatui::try_restore();
     drop(worker);
+    let gone = keys.over.load(Ordering::Relaxed) || restored.is_err();
     drop(keys);
-    result
+    result.or_else(|error| if gone { Ok(()) } else { Err(error) })
 }
 
 /// The terminal as it is to be drawn to. It is given back when this thread panics; what the one that
@@ -222,7 +224,8 @@ fn follow(
             match one {
                 Event::Key(key) => match app.key(key) {
                     Outcome::Leave => return Ok(()),
-                    Outcome::Clear => terminal.clear()?,
+                    // Some terminals do not say where the cursor is, which it asks.
+                    Outcome::Clear => drop(terminal.clear()),
                     Outcome::Stay => by_hand = true,
                 },
                 Event::Resized => by_hand = true,

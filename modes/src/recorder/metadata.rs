@@ -17,7 +17,8 @@ const AT_START: [(&str, &str); 3] =
     [("/systeminfo", "systeminfo"), ("/metrics/descriptions", "descriptions"), ("/dashboards", "dashboards")];
 
 /// And what changes while recording.
-const AT_END: [&str; 2] = ["/samplers", "/status"];
+const AT_END: [&str; 2] = ["/samplers", STATUS];
+const STATUS: &str = "/status";
 
 /// The sources, and what is known of them when recording begins.
 pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>, Vec<(String, String)>) {
@@ -37,10 +38,12 @@ pub fn at_start(endpoints: &[Arc<Endpoint>], options: &Options) -> (Vec<Source>,
                 metadata.push((format!("{key}\u{0}{name}"), value.to_string()));
             }
         }
-        if let Some(version) =
-            ask(&**endpoint, "/status").and_then(|status| Some(status["version"].as_str()?.to_string()))
-        {
-            metadata.push((format!("version\u{0}{name}"), version));
+        if let Some(status) = ask(&**endpoint, STATUS) {
+            if let Some(version) = status["version"].as_str() {
+                metadata.push((format!("version\u{0}{name}"), version.into()));
+            }
+            // For whoever looks at the log: the one at the end is in its place then.
+            metadata.push((format!("{STATUS}\u{0}{name}"), status.to_string()));
         }
     }
     metadata.extend(options.metadata.iter().cloned());
