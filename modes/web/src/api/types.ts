@@ -42,6 +42,7 @@ export interface Group {
 
 export interface Dashboard {
   id: string;
+  version?: number;
   title: string;
   order?: number;
   origin: string;
