@@ -217,8 +217,8 @@ pub struct Serve {
   rezolus view --tui out.parquet                   in the terminal; ? shows the keys
   rezolus view                                     nothing: drop a file onto the page
 
-Nothing is loaded from the internet. Only this machine is served unless --listen says otherwise. Behind a proxy, or
-under a name other than localhost, say --host NAME: requests under other names are refused.
+Nothing is loaded from the internet, and only this machine is served unless --listen says otherwise.
+Behind a proxy, or under a name other than localhost, say --host NAME: others are refused.
 The page's address holds the whole view: send it to somebody with the same recording.")]
 pub struct View {
     /// Up to two: a recording, the folder of a log, or the URL of an agent; NAME=INPUT names it
