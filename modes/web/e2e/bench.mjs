@@ -158,9 +158,9 @@ async function redrawn(page, key) {
   return { moved, finer: Date.now() - start };
 }
 
-/** Frames a second while a page of many charts is panned by dragging with shift. */
+/** Frames a second while a page of many small charts, as many as a screen shows, is panned by dragging with shift. */
 async function panned(page) {
-  await page.setViewportSize({ width: 1920, height: 5200 });
+  await page.setViewportSize({ width: 1920, height: 1080 });
   // The page with the most charts.
   const count = [];
   const links = await page.locator('.links a').count();
@@ -171,8 +171,9 @@ async function panned(page) {
   }
   const most = count.indexOf(Math.max(...count));
   await page.evaluate(`document.querySelectorAll('.links a')[${most}].click()`);
-  await page.keyboard.press('+');
+  await page.keyboard.press('s');
   await page.waitForSelector('.over');
+  await page.keyboard.press('+');
   await sleep(5000);
   const charts = await page.evaluate(() => [...document.querySelectorAll('.plot canvas')].filter((c) => c.getBoundingClientRect().top < innerHeight).length);
   const box = await page.locator('.over').first().boundingBox();
@@ -192,6 +193,7 @@ async function panned(page) {
     },
     [box.x + box.width / 2, box.y + 40],
   );
+  await page.keyboard.press('s');
   await page.setViewportSize({ width: 1600, height: 1000 });
   return { rate: result, charts };
 }

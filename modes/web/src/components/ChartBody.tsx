@@ -98,7 +98,7 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props &
     log: ways.log && !(compared && mode === 'difference'),
     unit,
     scale,
-    height: rows ? Math.min(420, Math.max(height, shown.lines.length * 9 + 30)) : height,
+    height: rows ? Math.min(Math.round(height * 2.4), Math.max(height, shown.lines.length * 9 + 30)) : height,
     only,
   };
   if (!shown.lines.length) return <p class="said">Nothing that both have in this span of time.</p>;

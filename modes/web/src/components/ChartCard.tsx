@@ -41,7 +41,7 @@ function useSeen() {
   return { ref, near, visible, width };
 }
 
-export function ChartCard({ id, chart, height = 180, as = [], remove }: Props) {
+export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, as = [], remove }: Props) {
   const { ref, near, visible, width } = useSeen();
   const key = `as/${id}`;
   const ways = readWays(chart, view.selected.value[key] ?? as);

@@ -6,6 +6,7 @@ const KEYS: [string, string][] = [
   ['0', 'all there is'],
   ['Space', 'follow or pause a live input'],
   ['[ ]', 'the page before, the next'],
+  ['s', 'small charts, many on screen'],
   ['e', 'add an event at the pointer, or at the instant that was clicked'],
   ['Escape', 'let the instant go; close what is open'],
   ['?', 'these keys'],
@@ -14,6 +15,8 @@ const KEYS: [string, string][] = [
 const POINTER: [string, string][] = [
   ['drag', 'zoom to a span'],
   ['Shift and drag', 'move'],
+  ['Ctrl and wheel', 'zoom at the pointer'],
+  ['Shift and wheel', 'move'],
   ['double click', 'back to before the zoom'],
   ['click', 'keep an instant, for distributions and events'],
   ['click in a legend', 'one series alone; with Shift or Ctrl beside others'],

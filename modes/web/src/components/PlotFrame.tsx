@@ -8,6 +8,7 @@ import { ROOM } from './frame';
 import { HeatPlot } from './heat-plot';
 import { LinePlot } from './line-plot';
 import { Marks } from './Marks';
+import { follow } from './motion';
 import { heatPicture, rowsPicture, scaleOf, spectrumPicture, valuesOf, type Picture, type Scale } from './pictures';
 import { Tooltip } from './Tooltip';
 
@@ -34,29 +35,32 @@ interface Props {
 export function PlotFrame(props: Props) {
   const { id, title, drawn, shape, stacked, log, unit, width, height, only } = props;
   const host = useRef<HTMLDivElement>(null);
-  const plot = useRef<LinePlot | HeatPlot | null>(null);
+  const marks = useRef<HTMLDivElement>(null);
+  const inner = width - ROOM.left - ROOM.right;
   const dark = view.dark.value;
   const onlyKey = only ? [...only].join('\n') : '';
 
   useEffect(() => {
-    const at = view.range.peek();
-    plot.current =
+    const at = view.shown.peek();
+    const plot =
       drawn.kind === 'lines' && shape === 'lines'
         ? new LinePlot(host.current!, drawn, { width, height, unit, stacked, log, dark, only, beside: props.beside as Lines | undefined }, at)
         : new HeatPlot(host.current!, pictureOf(props, dark), { width, height }, at);
+    const end = follow(host.current!, plot, marks.current, inner);
     return () => {
-      plot.current?.destroy();
-      plot.current = null;
+      end();
+      plot.destroy();
     };
   }, [drawn, shape, stacked, log, unit, width, height, dark, onlyKey]);
-  useSignalEffect(() => plot.current?.show(view.range.value));
 
   const said = useMemo(() => summary(title, drawn, unit, view.inputs.value.map((i) => i.name)), [title, drawn, unit]);
   return (
     <div class="plot" role="img" aria-label={said} style={{ height: `${height}px` }}>
       <div ref={host} />
       <Pointer id={id} width={width} height={height}>
-        <Marks width={width - ROOM.left - ROOM.right} of={props.side} />
+        <div ref={marks} class="marks-on">
+          <Marks width={inner} of={props.side} />
+        </div>
       </Pointer>
       <Tooltip id={id} drawn={drawn} heat={shape !== 'lines'} stacked={stacked} unit={unit} only={only} width={width} height={height} />
     </div>
@@ -84,14 +88,17 @@ function Pointer({ id, width, height, children }: PointerProps) {
   const area = useRef<HTMLDivElement>(null);
   const line = useRef<HTMLDivElement>(null);
   const moved = useRef(false);
+  /** Where the area begins, while it is dragged. */
+  const dragged = useRef<number | null>(null);
   const [drag, setDrag] = useState<{ from: number; to: number; pan: boolean } | null>(null);
   const timeAt = (event: PointerEvent | MouseEvent) => {
-    const { start, end } = view.range.value;
-    const x = event.clientX - area.current!.getBoundingClientRect().left;
+    const { start, end } = view.shown.peek();
+    // While dragging nothing is measured again.
+    const x = event.clientX - (dragged.current ?? area.current!.getBoundingClientRect().left);
     return start + (Math.min(Math.max(x, 0), inner) / inner) * (end - start);
   };
   const place = (time: number) => {
-    const { start, end } = view.range.value;
+    const { start, end } = view.shown.value;
     return ((time - start) / (end - start)) * inner;
   };
   // Moves with the pointer of whichever chart it is over, without drawing anything again.
@@ -105,8 +112,8 @@ function Pointer({ id, width, height, children }: PointerProps) {
   const move = (event: PointerEvent) => {
     const time = timeAt(event);
     if (drag?.pan) {
-      const { start, end } = view.range.value;
-      view.show(start + drag.from - time, end + drag.from - time);
+      const { start, end } = view.shown.peek();
+      view.move(start + drag.from - time, end + drag.from - time);
     } else if (drag) setDrag({ ...drag, to: time });
     if (!drag?.pan) view.cursor.value = { time, chart: id };
   };
@@ -114,14 +121,36 @@ function Pointer({ id, width, height, children }: PointerProps) {
     moved.current = drag !== null && (drag.pan || Math.abs(place(drag.to) - place(drag.from)) > 4);
     if (drag && !drag.pan && moved.current)
       view.zoomTo(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to));
+    view.rest();
+    end();
+  };
+  const end = () => {
+    dragged.current = null;
     setDrag(null);
   };
   const down = (event: PointerEvent) => {
     // A finger scrolls the page; it zooms with the buttons.
     if (event.button !== 0 || event.pointerType === 'touch') return;
     area.current!.setPointerCapture(event.pointerId);
+    dragged.current = area.current!.getBoundingClientRect().left;
     const time = timeAt(event);
+    if (event.shiftKey) view.cursor.value = null;
     setDrag({ from: time, to: time, pan: event.shiftKey });
+  };
+  // As maps do: sideways moves, with Ctrl (or two fingers) zooms at the pointer; else the page scrolls.
+  const wheel = (event: WheelEvent) => {
+    const { start, end } = view.shown.peek();
+    const sideways = event.shiftKey && !event.deltaX ? event.deltaY : event.deltaX;
+    if (event.ctrlKey || event.metaKey) {
+      const factor = Math.exp(Math.max(-0.5, Math.min(0.5, event.deltaY / 200)));
+      const at = timeAt(event);
+      view.move(at - (at - start) * factor, at + (end - at) * factor);
+    } else if (Math.abs(sideways) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+      const by = (sideways / inner) * (end - start);
+      view.move(start + by, end + by);
+    } else return;
+    event.preventDefault();
+    view.cursor.value = null;
   };
   // A click keeps an instant, another one there lets it go.
   const click = (event: MouseEvent) => {
@@ -146,7 +175,8 @@ function Pointer({ id, width, height, children }: PointerProps) {
       onPointerDown={down}
       onPointerUp={up}
       onClick={click}
-      onPointerCancel={() => setDrag(null)}
+      onWheel={wheel}
+      onPointerCancel={end}
       onPointerLeave={() => !drag && (view.cursor.value = null)}
       onDblClick={() => view.back()}
     >

@@ -9,15 +9,12 @@ const WINDOWS = [60, 300, 900, 3600];
 
 /** What is open, the span of time on screen, and how to change it. */
 export function Toolbar() {
-  const { start, end } = view.range.value;
   const inputs = view.inputs.value;
   return (
     <header class="toolbar">
       <div class="what">
         <strong>{inputs.map((i) => i.title).join('  /  ')}</strong>
-        <span>
-          {formatTime(start, 1)} <i>–</i> {formatTime(end, 1)} <em>{formatDuration(end - start)}</em>
-        </span>
+        <Span />
       </div>
       {view.isLive.value && <Live />}
       {inputs.length > 1 && <Compare />}
@@ -68,6 +65,15 @@ export function Toolbar() {
           save
         </button>
         <button
+          class={view.small.value ? 'on' : ''}
+          aria-label="small charts"
+          aria-pressed={view.small.value}
+          title="small charts, many on screen (s)"
+          onClick={view.resize}
+        >
+          ▦
+        </button>
+        <button
           aria-label={`theme: ${view.theme.value}`}
           title="light or dark"
           onClick={() => (view.theme.value = view.dark.value ? 'light' : 'dark')}
@@ -79,6 +85,16 @@ export function Toolbar() {
         </button>
       </div>
     </header>
+  );
+}
+
+function Span() {
+  const { start, end } = view.shown.value;
+  const long = end - start;
+  return (
+    <span>
+      {formatTime(start, 1)} <i>–</i> {formatTime(end, 1)} <em>{formatDuration(long > 60 ? Math.round(long) : long)}</em>
+    </span>
   );
 }
 

@@ -4,14 +4,14 @@ import type { Picture } from './pictures';
 
 /** A picture on one canvas: a column for each lot, its lines stretched to the height there is. */
 export class HeatPlot {
-  private readonly canvas = document.createElement('canvas');
+  readonly canvas = document.createElement('canvas');
   private readonly image = document.createElement('canvas');
 
   constructor(
     host: HTMLElement,
     private readonly picture: Picture,
     private readonly size: Size,
-    range: Range,
+    public range: Range,
   ) {
     const { grid, pixels, lines } = picture;
     this.image.width = Math.max(1, grid.count);
@@ -25,6 +25,7 @@ export class HeatPlot {
   }
 
   show(range: Range) {
+    this.range = range;
     const { width, height } = this.size;
     const { grid } = this.picture;
     const context = fitted(this.canvas, this.size);

@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 import type { Line, Lines } from '../lib/drawn';
 import { totalOf } from '../lib/drawn';
-import { bands, extent, isolated, lotTimes, stacked, type Column } from '../lib/envelope';
+import { bands, extent, isolated, lotTimes, stacked, type Bands, type Column } from '../lib/envelope';
 import { seriesColor } from '../lib/palette';
 import { axisTicks, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
@@ -23,7 +23,7 @@ export interface LineOptions {
 /** Lines and their envelopes, drawn by uPlot. The pointer is the frame's business. */
 export class LinePlot {
   private readonly plot: uPlot;
-  private range: Range;
+  range: Range;
 
   constructor(
     host: HTMLElement,
@@ -74,7 +74,12 @@ export class LinePlot {
   /** Shows another span of the data there are. */
   show(range: Range) {
     this.range = range;
-    this.plot.setScale('x', { min: range.start, max: range.end });
+    // At once: how long it takes is of interest.
+    this.plot.batch(() => this.plot.setScale('x', { min: range.start, max: range.end }));
+  }
+
+  get canvas(): HTMLCanvasElement {
+    return this.plot.ctx.canvas;
   }
 
   destroy() {
@@ -96,8 +101,8 @@ const UNSEEN: uPlot.Series = { width: 0, points: { show: false } };
 const dash = (side: number) => (side ? { dash: [5, 3] } : {});
 
 /** Lines, each with the space between its least and greatest filled. */
-function plain(lines: Line[], count: number, { dark, log }: LineOptions): Built {
-  const { columns, bands: pairs } = bands(lines, count, log);
+function plain(lines: Line[], count: number, { dark, log, height }: LineOptions): Built {
+  const { columns, bands: pairs } = wide(bands(lines, count, log), lines.length, log ? 0 : 1 / height);
   const colors = lines.map((line) => seriesColor(line.color, dark));
   // A sample between two gaps is a point: a line would not show it.
   const filter = (u: uPlot, index: number) => {
@@ -116,6 +121,20 @@ function plain(lines: Line[], count: number, { dark, log }: LineOptions): Built 
     filled.push({ series: [pair[0] + 1, pair[1] + 1], fill: `${colors[i]}38` });
   });
   return { columns, series, bands: filled };
+}
+
+/** Without the bands that nowhere are wider than a `share` of what is drawn: drawing them takes as long as it does lines. */
+function wide({ columns, bands }: Bands, lines: number, share: number): Bands {
+  const [low, high] = extent(columns) ?? [0, 0];
+  const least = (high - Math.min(low, 0)) * share;
+  const kept: Bands = { columns: columns.slice(0, lines), bands: [] };
+  for (const pair of bands) {
+    const [greatest, lowest] = pair ? [columns[pair[0]]!, columns[pair[1]]!] : [[], []];
+    const seen = greatest.some((top, i) => top !== null && top - (lowest[i] ?? top) > least);
+    kept.bands.push(seen ? [kept.columns.length, kept.columns.length + 1] : null);
+    if (seen) kept.columns.push(greatest, lowest);
+  }
+  return kept;
 }
 
 /** Each line on top of those before it, the greatest of the total above all; B is not stacked onto A. */

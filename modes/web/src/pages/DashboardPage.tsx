@@ -7,6 +7,7 @@ import { extraOf, removeFrom } from '../state/extra';
 /** A page of a plugin: its groups, and their charts in a grid. */
 export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
   const two = view.inputs.value.length > 1 && view.compare.value.mode === 'side';
+  const grid = `grid${two ? ' two' : ''}${view.small.value ? ' small' : ''}`;
   const cgroups = dashboard.groups.some((g) => g.charts.some((c) => c.queries.some((q) => /\bcgroup_/.test(q.query))));
   return (
     <>
@@ -17,7 +18,7 @@ export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
       {dashboard.groups.map((group) => (
         <section key={group.title} class="group">
           <h2>{group.title}</h2>
-          <div class={two ? 'grid two' : 'grid'}>
+          <div class={grid}>
             {group.charts.map((chart) => (
               <ChartCard key={chart.title} id={`${dashboard.id}/${group.title}/${chart.title}`} chart={chart} />
             ))}
@@ -27,7 +28,7 @@ export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
       {extraOf(dashboard.id).length > 0 && (
         <section class="group">
           <h2>Added here</h2>
-          <div class={two ? 'grid two' : 'grid'}>
+          <div class={grid}>
             {extraOf(dashboard.id).map((chart, at) => (
               <ChartCard
                 key={`${at} ${chart.title}`}

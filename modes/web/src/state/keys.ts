@@ -10,6 +10,7 @@ const KEYS: Record<string, () => void> = {
   '0': () => (view.chosen.value = null),
   '[': () => turn(-1),
   ']': () => turn(1),
+  s: () => view.resize(),
   e: () => view.note(view.cursor.value?.time),
   '?': () => (view.dialog.value = { kind: 'keys' }),
 };

@@ -46,6 +46,11 @@ export function choose(what: string, values: string[]) {
   selected.value = values.length ? { ...others, [what]: values } : others;
 }
 
+/** Whether charts are small, so that many are on screen. Chosen like a label's value. */
+export const small = computed(() => selected.value.size?.[0] === 'small');
+
+export const resize = () => choose('size', small.value ? [] : ['small']);
+
 /** Whether cgroups that are not chosen are shown as one. */
 export const withOthers = computed(() => selected.value.others?.[0] !== 'no');
 
@@ -103,12 +108,18 @@ export const range = computed<Range>(() => {
   return chosen.value ?? extent.value;
 });
 
+/** Where it is while it is being moved: nothing is asked for or drawn again before it comes to rest. */
+export const moving = signal<Range | null>(null);
+
+/** What is on screen at this moment. */
+export const shown = computed<Range>(() => moving.value ?? range.value);
+
 const prefersDark = signal(matchMedia('(prefers-color-scheme: dark)').matches);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', (e) => (prefersDark.value = e.matches));
 export const dark = computed(() => (theme.value === 'auto' ? prefersDark.value : theme.value === 'dark'));
 
-/** Shows a span, kept within a little more than what there is and a few ticks at least. */
-export function show(start: number, end: number) {
+/** A span kept within what there is, and a few ticks at least. */
+function within(start: number, end: number): Range {
   const all = extent.value;
   const least = interval.value * 4;
   if (end - start < least) {
@@ -118,10 +129,36 @@ export function show(start: number, end: number) {
   }
   const width = Math.min(end - start, all.end - all.start);
   start = Math.min(Math.max(start, all.start), all.end - width);
+  return { start, end: start + width };
+}
+
+/** Shows a span. */
+export function show(start: number, end: number) {
+  const all = extent.value;
+  const kept = within(start, end);
   batch(() => {
     live.value = false;
-    chosen.value = width >= (all.end - all.start) * 0.999 ? null : { start, end: start + width };
+    moving.value = null;
+    chosen.value = kept.end - kept.start >= (all.end - all.start) * 0.999 ? null : kept;
   });
+}
+
+/** ms without a move after which it is at rest. */
+const REST = 150;
+let resting: ReturnType<typeof setTimeout> | undefined;
+
+/** Moves on to a span, of which there may be many a second. */
+export function move(start: number, end: number) {
+  moving.value = within(start, end);
+  clearTimeout(resting);
+  resting = setTimeout(rest, REST);
+}
+
+/** What was moved stays where it is. */
+export function rest() {
+  clearTimeout(resting);
+  const at = moving.value;
+  if (at) show(at.start, at.end);
 }
 
 /** Moves by a share of what is on screen. */
