@@ -311,7 +311,8 @@ fn main() {
     }
     let contents = Contents::read(folder.path(), 0..=u64::MAX).expect("a log");
     let dashboards = dashboards();
-    let metadata = [("sampling_interval_ms", "1000"), ("source", "rezolus"), ("rezolus.dashboards", &dashboards)];
+    let metadata =
+        [("sampling_interval_ms", "1000"), ("source", "rezolus"), ("rezolus.dashboards", &dashboards)];
     let metadata = metadata.map(|(key, value)| (key.to_string(), value.to_string()));
     let file = BufWriter::new(File::create(out).expect("a file"));
     let rows = contents.write(file, &metadata).expect("a recording");
