@@ -19,7 +19,7 @@ fn made(rows: u64) -> Made {
         .histogram("latency", &[], counts)
 }
 
-const QUERIES: [&str; 12] = [
+const QUERIES: [&str; 14] = [
     "events",
     "rate(events[$interval])",
     "rate(events[30s])",
@@ -31,6 +31,8 @@ const QUERIES: [&str; 12] = [
     "avg_over_time(rate(events[5s])[1m:3s])",
     "level - level @ end()",
     "rate(events[5s] @ end())",
+    "level > range() / 100",
+    "sum_over_time(level[range()])",
     "histogram_quantile(0.9, rate(latency[$interval]))",
 ];
 
