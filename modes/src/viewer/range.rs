@@ -98,8 +98,7 @@ pub fn answer(
 /// a time is little, and near. They end where the source's rows are stored apart.
 fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     let last = grid.count - 1;
-    // `@ end()` is that of the whole.
-    if query.contains('@') {
+    if is_of_the_whole(query) {
         return vec![(0, last)];
     }
     let end = grid.start.saturating_add(grid.step.saturating_mul(last as i64));
@@ -115,6 +114,14 @@ fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     }
     parts.push((first, last));
     parts
+}
+
+/// Whether it may ask for the first or last time of the evaluation, as `@ end()` or `range()` does, or for
+/// the step, which of one time is none.
+fn is_of_the_whole(query: &str) -> bool {
+    let mut words = query.split(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | ':'));
+    let asks = |word: &str| ["start", "end", "range", "step"].iter().any(|of| word.eq_ignore_ascii_case(of));
+    query.contains('@') || words.any(asks)
 }
 
 /// An error of what was evaluated, with its place in what was asked; `offset` is where that part of it begins.
@@ -293,18 +300,22 @@ impl Grid {
 /// The least step that is affordable: the interval, or a multiple of it that divides evenly where it can.
 fn step(source: &dyn Source, interval: i64, request: &Request) -> Result<i64, Error> {
     let filled = text::filled(&request.query, "1s", "0.5");
-    let selects =
-        promql::selects(&filled.text).map_err(|error| in_place(error, &filled, &request.query, 0))?;
+    let selectors = match promql::selects(&filled.text) {
+        Ok(selects) => selects.selectors,
+        // Whether `[range()]` is good is seen only when it is known how long that is.
+        Err(_) if is_of_the_whole(&filled.text) => Vec::new(),
+        Err(error) => return Err(in_place(error, &filled, &request.query, 0)),
+    };
     let mut weight = 0;
     let kinds = source.metadata();
-    for matchers in &selects.selectors {
+    for matchers in &selectors {
         for labels in source.series(matchers, request.start, request.end)? {
             let histogram = kinds.get(labels.name()).is_some_and(|known| known.kind == "histogram");
             weight += if histogram { HISTOGRAM } else { 1 };
         }
     }
     let steps = ((request.end - request.start) / interval) as usize + 1;
-    let wanted = (steps.saturating_mul(weight)).div_ceil(MOST_VALUES).max(1);
+    let wanted = steps.saturating_mul(weight.max(1)).div_ceil(MOST_VALUES).max(1);
     // Never fewer than can be drawn.
     let most = (steps / request.points.max(1)).max(1);
     Ok(interval.saturating_mul(wanted.min(most) as i64))

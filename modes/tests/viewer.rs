@@ -1,0 +1,15 @@
+//! The viewer's server, as its page and others ask it: on recordings and logs made here.
+
+mod viewer {
+    mod ask;
+    mod differences;
+    mod doors;
+    mod events;
+    mod made;
+    mod open;
+    mod pages;
+    mod parts;
+    mod range;
+    mod save;
+    mod state;
+}
