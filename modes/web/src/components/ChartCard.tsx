@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
 import { readWays, shaped, shapesOf, writeWays, CELLS, type Ways } from '../lib/ways';
@@ -18,14 +18,24 @@ interface Props {
   remove?: (() => void) | undefined;
 }
 
+/** How far beyond the screen a card is near it (px). */
+const NEAR = 240;
+
 /** Whether an element is on screen or nearly so, and how wide it is. */
 function useSeen() {
   const ref = useRef<HTMLElement>(null);
   const [near, setNear] = useState(false);
   const [width, setWidth] = useState(0);
+  // Known before anything is painted, so that asking for data begins a frame earlier than the observers do.
+  useLayoutEffect(() => {
+    const { top, bottom } = ref.current!.getBoundingClientRect();
+    const { paddingLeft, paddingRight } = getComputedStyle(ref.current!);
+    setNear(bottom > -NEAR && top < innerHeight + NEAR);
+    setWidth(Math.floor(ref.current!.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)));
+  }, []);
   useEffect(() => {
     const element = ref.current!;
-    const seen = new IntersectionObserver(([entry]) => setNear(entry!.isIntersecting), { rootMargin: '240px' });
+    const seen = new IntersectionObserver(([entry]) => setNear(entry!.isIntersecting), { rootMargin: `${NEAR}px` });
     const sized = new ResizeObserver(([entry]) => setWidth(Math.floor(entry!.contentRect.width)));
     seen.observe(element);
     sized.observe(element);
