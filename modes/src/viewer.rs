@@ -32,7 +32,7 @@ use axum::{Json, Router};
 use parking_lot::RwLock;
 use rezolus_store::Source;
 use rezolus_store::api::run::{Flag, Runner};
-use rezolus_store::api::{self, Form, parse_duration, parse_time};
+use rezolus_store::api::{self, Form, parse_time};
 use rezolus_store::promql::{self, Error, ErrorKind};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -280,14 +280,17 @@ fn span(form: &Form) -> Result<(i64, i64), Error> {
 async fn over_time(Shared(viewer): Handle, form: Form) -> Answer {
     let (start, end) = span(&form)?;
     let points = match form.number("points")? {
-        None => 1000,
+        None if form.get("points").is_empty() => 1000,
         Some(points) if (10..=10_000).contains(&points) => points,
-        Some(points) => return Err(Error::bad_data(format!("points is 10 to 10000, not {points}")).into()),
+        _ => {
+            let why = format!("points is 10 to 10000, not {}", form.get("points"));
+            return Err(Error::bad_data(why).into());
+        }
     };
-    let step = match form.get("step") {
-        "" => None,
-        text => Some(parse_duration(text)?).filter(|step| *step > 0),
-    };
+    let step = form.duration("step")?;
+    if step.is_some_and(|step| step <= 0) {
+        return Err(Error::bad_data("step is a duration above 0").into());
+    }
     let format = match form.get("format") {
         "" => None,
         "series" => Some(range::Format::Series),
@@ -334,10 +337,14 @@ async fn over_time(Shared(viewer): Handle, form: Form) -> Answer {
 
 async fn all_differences(Shared(viewer): Handle, form: Form) -> Answer {
     let (start, end) = span(&form)?;
+    if end < start {
+        return Err(Error::bad_data("the end is before the start").into());
+    }
     let offset = match form.get("offset") {
         "" => 0.0,
         text => {
-            text.parse::<f64>().map_err(|_| Error::bad_data(format!("offset is seconds, not {text:?}")))?
+            let offset = text.parse::<f64>().ok().filter(|offset| offset.is_finite());
+            offset.ok_or_else(|| Error::bad_data(format!("offset is seconds, not {text:?}")))?
         }
     };
     let offset = (offset.clamp(-4e9, 4e9) * 1e9) as i64;

@@ -12,4 +12,5 @@ mod viewer {
     mod range;
     mod save;
     mod state;
+    mod strange;
 }

@@ -41,10 +41,9 @@ pub async fn open(Shared(viewer): Handle, Query(wanted): Query<Wanted>, body: Bo
         // A path would let whoever reaches the page read files of this machine.
         Some(url) => return Err(bad(format!("{url:?} is no URL: it begins with http://"))),
         None => {
-            let name =
-                wanted.name.filter(|name| !name.is_empty()).unwrap_or_else(|| "dropped.parquet".into());
             // Its last part, whatever the browser calls it.
-            let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
+            let name = wanted.name.as_deref().and_then(|name| name.rsplit(['/', '\\']).next());
+            let name = name.filter(|name| !name.is_empty()).unwrap_or("dropped.parquet").to_string();
             let file = receive(&viewer, &name, body).await?;
             Box::new(move || Opened::sent(file.into_temp_path(), &name, &query))
         }

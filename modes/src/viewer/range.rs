@@ -63,9 +63,10 @@ pub fn answer(
         Some(step) => step,
         None => step(source, interval, request)?,
     };
-    let window = format!("{}ms", (2 * interval.max(step)).div_euclid(MILLI).max(1));
-    // Steps are where they always are, whatever part of them is asked for.
-    let start = start.div_euclid(step) * step;
+    let window = format!("{}ms", interval.max(step).saturating_mul(2).div_euclid(MILLI).max(1));
+    // Steps are where they always are, whatever part of them is asked for, unless that is out of this world.
+    let aligned = start.div_euclid(step).saturating_mul(step);
+    let start = if end.checked_sub(aligned).is_some() { aligned } else { start };
     let count = usize::try_from((end - start) / step + 1).unwrap_or(usize::MAX);
     if count > options.max_samples {
         return Err(Error::execution(format!("{count} steps are too many: take a larger step")));

@@ -26,6 +26,9 @@ use crate::recording::annotate::{self, Event};
 use crate::recording::filter;
 use crate::recording::select::{Metrics, Span, When};
 
+/// By so much times in seconds may be off, ns.
+const INEXACT: u64 = 1000;
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
@@ -72,7 +75,9 @@ fn made(input: &Opened, wanted: &Wanted, folder: &Path) -> Result<NamedTempFile,
         made.map_err(|error| format!("{}: {error}", folder.display()))
     };
     let ns = |seconds: f64| (seconds.clamp(0.0, 1.8e10) * 1e9).round() as u64;
-    let (start, end) = (wanted.start.map_or(0, ns), wanted.end.map_or(u64::MAX, ns));
+    // A row at the very time that was told is within, although seconds as JSON has them are not that exact.
+    let start = wanted.start.map_or(0, |start| ns(start).saturating_sub(INEXACT));
+    let end = wanted.end.map_or(u64::MAX, |end| ns(end).saturating_add(INEXACT));
     let mut file = aside()?;
     let write = |contents: &Contents, more, file: &NamedTempFile| {
         if contents.rows == 0 {

@@ -98,8 +98,10 @@ fn b_is_read_at_another_time() {
     assert!(near(&said["rows"][0]["a"], 2.0) && said["rows"][0]["b"].is_null());
     let get = |fields: &[(&str, &str)]| asker.get(&form("/view/differences", fields)).refusal(400);
     assert!(get(&[("start", "0"), ("end", "1"), ("offset", "x")]).contains("offset"));
+    assert!(get(&[("start", "0"), ("end", "1"), ("offset", "NaN")]).contains("offset"));
     assert!(get(&[("start", "x"), ("end", "1")]).contains("start"));
     assert!(get(&[("start", "0")]).contains("end"));
+    assert!(get(&[("start", "10"), ("end", "1")]).contains("before the start"));
 }
 
 #[test]

@@ -218,6 +218,7 @@ fn names_are_what_people_read_and_no_more() {
         ("é \"x\" {}.parquet", "é \"x\" {}", "é \"x\" {}.parquet"),
         ("http://x", "x", "x"),
         ("", "dropped", "dropped.parquet"),
+        ("/", "dropped", "dropped.parquet"),
         ("..", "dropped", ".."),
     ] {
         let input =

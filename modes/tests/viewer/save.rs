@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::ask::{Asker, viewer, with};
-use super::made::{SECOND, START, exporter, folder, log, usual};
+use super::made::{Made, SECOND, START, exporter, folder, log, usual};
 
 /// Where it was saved, and the name it is to have.
 fn saved(asker: &Asker, folder: &TempDir, wanted: &Value) -> (String, String) {
@@ -67,6 +67,22 @@ fn a_span_of_a_recording() {
     // Between two rows.
     let (path, _) = saved(&asker, &folder, &json!({"start": start + 25.5, "end": start + 28.5}));
     assert_eq!(times(&path), [26, 27, 28]);
+}
+
+#[test]
+fn all_of_a_recording() {
+    let folder = folder();
+    // As clocks are: no second is a whole one, and seconds as JSON has them are not exact.
+    for fraction in [1, 119, 123_456_789, 500_000_077, 999_999_999] {
+        let times = (0..10).map(|row| START * SECOND + row * SECOND + fraction + row * 1001);
+        let file = Made::at(times).gauge("level", &[], Some).write(&folder, "a.parquet");
+        let asker = viewer(&[&file]);
+        let state = asker.state()["inputs"][0].clone();
+        for wanted in [json!({}), json!({"start": state["start"], "end": state["end"]})] {
+            let (path, _) = saved(&asker, &folder, &wanted);
+            assert_eq!(open(&path).timestamps(), open(&file).timestamps(), "{fraction}");
+        }
+    }
 }
 
 #[test]
