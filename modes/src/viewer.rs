@@ -130,11 +130,22 @@ impl Viewer {
         dashboard::pages(&self.inputs(), &*self.exchange.current())
     }
 
-    fn replace(&self, inputs: Vec<Arc<Opened>>) {
+    /// Puts an input in place of all that is open, or beside the first.
+    fn put(&self, mut opened: Opened, second: bool) {
+        // Until all is in place nobody else changes it.
+        let mut open = self.inputs.write();
+        let mut inputs = open.clone();
+        inputs.truncate(usize::from(second));
+        if inputs.first().is_some_and(|first| first.name == opened.name) {
+            opened.name += "-2";
+        }
+        inputs.push(Arc::new(opened));
         let source = inputs::together(&inputs);
         query::look_at_the_end(&source);
-        *self.inputs.write() = inputs;
         self.exchange.replace(source);
+        // Those before are dropped when it is free again: files have to go.
+        let _before = std::mem::replace(&mut *open, inputs);
+        drop(open);
         self.changed.send_modify(|changes| *changes += 1);
     }
 

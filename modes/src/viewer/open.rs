@@ -1,7 +1,6 @@
 //! `view/open`: a file that is sent, or an agent, becomes an input.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Query, State as Shared};
@@ -57,19 +56,6 @@ pub async fn open(Shared(viewer): Handle, Query(wanted): Query<Wanted>, body: Bo
         Ok(viewer.state())
     });
     Ok(told(state.await?))
-}
-
-impl Viewer {
-    /// In place of all that is open, or beside the first.
-    fn put(&self, mut opened: Opened, second: bool) {
-        let mut inputs = self.inputs();
-        inputs.truncate(usize::from(second));
-        if inputs.first().is_some_and(|first| first.name == opened.name) {
-            opened.name += "-2";
-        }
-        inputs.push(Arc::new(opened));
-        self.replace(inputs);
-    }
 }
 
 /// Writes the body to a file of its own.

@@ -10,6 +10,7 @@ use http_body::Frame;
 use rezolus_modes::viewer::Options;
 use serde_json::json;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use super::ask::{Asker, encode, with};
 use super::made::{START, exporter, folder, usual};
@@ -250,4 +251,39 @@ fn a_folder_that_is_not_there_is_named() {
     assert!(asker.post("/view/open?name=x.parquet", sent(20)).refusal(507).contains("/nowhere/at/all"));
     let saved = asker.post_json("/view/save", &json!({}));
     assert!(saved.refusal(422).contains("/nowhere/at/all"));
+}
+
+#[test]
+fn many_at_once_leave_what_is_told() {
+    let folder = folder();
+    let (asker, kept) = opened(&folder, |_| {});
+    let bytes = sent(5);
+    for _ in 0..20 {
+        let one = |number: u32| {
+            let place = if number.is_multiple_of(2) { "A" } else { "B" };
+            let path = format!("/view/open?name=x{number}.parquet&as={place}");
+            asker.router.clone().oneshot(super::ask::request("POST", &path, bytes.clone()))
+        };
+        asker.runtime.block_on(async {
+            let all = [one(1), one(2), one(3), one(4), one(5), one(6)].map(tokio::spawn);
+            for reply in all {
+                assert_eq!(reply.await.unwrap().unwrap().status(), 200);
+            }
+        });
+        let names = asker.names();
+        assert!((1..=2).contains(&names.len()));
+        let said = asker.told("/api/v1/label/recording/values");
+        let labels: Vec<String> = serde_json::from_value(said["data"].clone()).unwrap();
+        assert!(
+            if names.len() == 1 { labels.is_empty() } else { labels == sorted(&names) },
+            "{names:?} {labels:?}"
+        );
+        becomes(&kept, names.len());
+    }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let mut names = names.to_vec();
+    names.sort();
+    names
 }
