@@ -112,7 +112,7 @@ mod tests {
             let at = filled.text.find(what).unwrap();
             &query[filled.place(&(at..at + what.len()))]
         };
-        for what in ["rate(", "a[", "b)", "] + b", " + "] {
+        for what in ["rate(", "a[", "b)", "]) + b", " + "] {
             assert_eq!(place(what), what);
         }
         assert_eq!(place("2000ms"), "$interval");

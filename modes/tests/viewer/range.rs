@@ -347,11 +347,13 @@ fn errors_say_where_they_are() {
         place("level{a=~\"(\"}").replace(' ', ""),
         "level{a=~\"(\"}".get(6..).map_or("", |t| &t[..t.len() - 1])
     );
-    // Before what is filled in; after it the place is not known, and none is better than a wrong one.
+    // Before and behind what is filled in, and that itself.
     assert_eq!(place("nofunction(level[$interval])"), "nofunction");
-    let after = ask("rate(cpu_usage[$interval]) + nofunction(level)");
-    assert!(after.refusal(400).contains("nofunction"));
-    assert_eq!(after.json().get("range"), None);
+    assert_eq!(place("rate(cpu_usage[$interval]) + nofunction(level)"), "nofunction");
+    assert_eq!(place("é + rate(cpu_usage[$interval]) + ~ level"), "é");
+    assert_eq!(place("sum(level offset $quantile\n) + \nnofunction(level[$interval])"), "nofunction");
+    let after = ask("rate(cpu_usage[$interval]) +\n nofunction(level)").refusal(400);
+    assert!(after.starts_with("2:2: parse error") && after.contains("nofunction"), "{after}");
     for query in ["", "sum(", "level[5m]", "\"text\"", "level level", "{}", "é", "level[$intervals]"] {
         let reply = ask(query);
         assert!(!reply.refusal(400).is_empty(), "{query}");
