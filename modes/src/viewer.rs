@@ -43,6 +43,9 @@ use inputs::{Opened, State};
 
 pub use assets::is_built;
 
+/// So many quantiles may be asked for at a time.
+const MOST_QUANTILES: usize = 20;
+
 /// How the viewer is run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -313,7 +316,10 @@ async fn over_time(Shared(viewer): Handle, form: Form) -> Answer {
         number.ok_or_else(|| Error::bad_data(format!("quantiles are numbers from 0 to 1, not {text:?}")))
     };
     let quantiles = form.get("quantiles").split(',').filter(|text| !text.is_empty()).map(quantile);
-    let quantiles = quantiles.take(20).collect::<Result<Vec<_>, _>>()?;
+    let quantiles = quantiles.collect::<Result<Vec<_>, _>>()?;
+    if quantiles.len() > MOST_QUANTILES {
+        return Err(Error::bad_data(format!("{MOST_QUANTILES} quantiles are the most")).into());
+    }
     let total = !matches!(form.get("total"), "" | "0");
     let request = range::Request {
         query: form.get("query").into(),
