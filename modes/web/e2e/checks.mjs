@@ -58,6 +58,79 @@ async function deepLink(page, url) {
   assert.equal(await page.locator('.what span').textContent(), span);
 }
 
+/** A link of a zoomed chart with one line chosen and small charts opens just that. */
+async function deepSelection(page, url) {
+  await page.goto(url);
+  await page.locator('.links a', { hasText: /^CPU$/ }).click();
+  await drawn(page);
+  const card = page.locator('.card', { hasText: 'CPU time by state' });
+  await card.locator('.legend button').first().click();
+  await page.keyboard.press('+');
+  const state = () =>
+    page.evaluate(() => [
+      location.hash,
+      document.querySelector('.what span').textContent,
+      ...[...document.querySelectorAll('.legend button')].map((b) => `${b.textContent} ${b.getAttribute('aria-pressed')}`).slice(0, 6),
+    ]);
+  await page.waitForFunction(() => /from=/.test(location.hash) && document.querySelectorAll('.legend .off').length > 0);
+  const before = await state();
+  const link = await page.evaluate(() => location.href);
+  await page.goto('about:blank');
+  await page.goto(link);
+  await page.waitForSelector('.legend .off');
+  assert.deepEqual(await state(), before);
+}
+
+/** Shift and drag moves, and the wheel with Ctrl zooms: the span says so at once, charts are drawn where it rests. */
+async function moving(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  await page.keyboard.press('+');
+  await page.waitForFunction(() => /from=/.test(location.hash));
+  const box = await page.locator('.over').first().boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + 30];
+  const span = () => page.locator('.what span').textContent();
+  const [was, at] = [await hash(page), await span()];
+  await page.keyboard.down('Shift');
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  await page.mouse.move(x - 60, y, { steps: 3 });
+  await page.waitForFunction((at) => document.querySelector('.what span').textContent !== at, at);
+  await page.mouse.up();
+  await page.keyboard.up('Shift');
+  await page.waitForFunction((was) => location.hash !== was, was);
+  const moved = await hash(page);
+  await page.keyboard.down('Control');
+  await page.mouse.wheel(0, -200);
+  await page.keyboard.up('Control');
+  await page.waitForFunction((moved) => location.hash !== moved, moved);
+}
+
+/** What is on screen saved as a recording of its own. */
+async function saved(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  await page.locator('.toolbar button', { hasText: /^save$/ }).click();
+  const [copy] = await Promise.all([page.waitForEvent('download'), page.locator('dialog .main').click()]);
+  const bytes = await readFile(await copy.path());
+  assert.equal(bytes.subarray(0, 4).toString(), 'PAR1');
+  assert.ok(bytes.length > 1000);
+}
+
+/** The table of differences of a zoomed span: narrowed down, and sorted the other way. */
+async function differences(page, url) {
+  await page.goto(`${url}#/compare`);
+  await page.waitForSelector('.differences tbody tr');
+  const count = () => page.locator('.differences tbody tr').count();
+  const all = await count();
+  await page.keyboard.press('+');
+  await page.waitForFunction(() => /from=/.test(location.hash));
+  await page.locator('.find').fill('cpu_usage');
+  await page.waitForFunction((all) => document.querySelectorAll('.differences tbody tr').length < all, all);
+  await page.locator('.differences thead button').first().click();
+  await page.waitForSelector('.differences tbody tr, .said');
+}
+
 /** A query is drawn; a wrong one says where. */
 async function explorer(page, url) {
   await page.goto(`${url}#explore`);
@@ -231,6 +304,10 @@ export const checks = {
   'every page at three widths': { run: everyPage },
   'zoom and back': { run: zoom },
   'deep link': { run: deepLink },
+  'deep link of a line, zoomed': { run: deepSelection },
+  'dragging and the wheel': { run: moving },
+  'a copy is saved': { run: saved },
+  'table of differences': { on: 'both', run: differences },
   explorer: { run: explorer },
   'table from the keyboard': { run: table },
   metrics: { run: metrics },

@@ -1,17 +1,58 @@
 // Opens every page in Chromium as a person would: node e2e/run.mjs [URL of a server, else $REZOLUS is started on $RECORDING].
+// What is live is an agent with the configuration $AGENT_CONFIG, else a small exporter. $ONLY: checks whose names have it;
+// $PORT: the first of ten ports to listen on.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { checks } from './checks.mjs';
+import { exporter } from './exporter.mjs';
+import { liveChecks } from './live.mjs';
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
 FLAGS.push('--disable-component-update', '--disable-sync');
 
+/** The first of the ports that servers listen on. */
+const PORT = Number(process.env.PORT ?? 4270);
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Ends a process, and waits until it has. */
+function ended(child) {
+  if (child.exitCode !== null) return undefined;
+  const gone = new Promise((done) => child.once('exit', done));
+  child.kill();
+  return gone;
+}
+
+/** Something that can be begun again after it was ended. */
+async function again(begin) {
+  let now = await begin();
+  return {
+    start: async () => (now = await begin()),
+    stop: () => now.stop(),
+    get url() {
+      return now.url;
+    },
+  };
+}
+
+/** What is live, and a viewer of it. */
+async function live() {
+  const config = process.env.AGENT_CONFIG;
+  const listen = config ? /^listen = "(.*)"/m.exec(readFileSync(config, 'utf8'))[1] : `127.0.0.1:${PORT + 9}`;
+  const agent = () => {
+    const child = spawn(process.env.REZOLUS, [config], { stdio: 'ignore' });
+    return { stop: () => ended(child) };
+  };
+  const source = await again(config ? agent : () => exporter(PORT + 9));
+  const viewer = await again(() => serve(PORT + 3, [`http://${listen}`]));
+  const query = config ? 'sum(rate(cpu_usage[$interval]))' : 'e2e_level';
+  return { source, viewer, query, url: viewer.url };
+}
 
 /** Starts the viewer and waits until it answers. */
 async function serve(port, inputs) {
@@ -20,9 +61,10 @@ async function serve(port, inputs) {
   const url = `http://127.0.0.1:${port}/`;
   for (let i = 0; i < 100; i++) {
     if (child.exitCode !== null) throw new Error(`rezolus view ended with ${child.exitCode}`);
-    const up = await fetch(`${url}view/state`).then((r) => r.ok, () => false);
-    if (up) return { url, stop: () => child.kill() };
     await sleep(100);
+    const up = await fetch(`${url}view/state`).then((r) => r.ok, () => false);
+    if (child.exitCode !== null) continue;
+    if (up) return { url, stop: () => ended(child) };
   }
   child.kill();
   throw new Error(`${url} does not answer`);
@@ -32,17 +74,23 @@ async function main() {
   const recording = process.env.RECORDING;
   const given = process.argv[2];
   if (!given && !(process.env.REZOLUS && recording)) throw new Error('say a URL, or set REZOLUS (the binary) and RECORDING (a file)');
-  const servers = given ? [{ url: given, stop() {} }] : [await serve(4270, [recording]), await serve(4271, [])];
-  if (!given) servers.push(await serve(4272, [`a=${recording}`, `b=${recording}`]));
+  const servers = given ? [{ url: given, stop() {} }] : [await serve(PORT, [recording]), await serve(PORT + 1, [])];
+  if (!given) servers.push(await serve(PORT + 2, [`a=${recording}`, `b=${recording}`]));
   const profile = mkdtempSync(join(tmpdir(), 'rezolus-e2e-'));
   const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launchPersistentContext(profile, { executablePath: path, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 } });
   let failed = 0;
   try {
-    for (const [name, check] of Object.entries(checks)) failed += await one(browser, name, check, servers, recording);
+    const wanted = (all) => Object.entries(all).filter(([name]) => name.includes(process.env.ONLY ?? ''));
+    for (const [name, check] of wanted(checks)) failed += await one(browser, name, check, servers, recording);
+    if (!given && wanted(liveChecks).length) {
+      const alive = await live();
+      servers.push(alive.viewer, alive.source);
+      for (const [name, check] of wanted(liveChecks)) failed += await one(browser, name, { ...check, run: (page) => check.run(page, alive) }, servers);
+    }
   } finally {
     await browser.close();
-    for (const server of servers) server.stop();
+    for (const server of servers) await server.stop();
     rmSync(profile, { recursive: true, force: true });
   }
   process.exitCode = failed ? 1 : 0;
@@ -50,7 +98,7 @@ async function main() {
 
 /** One check on a page of its own; an error on the console fails it. Returns how many failed. */
 async function one(browser, name, check, [full, empty, both], recording) {
-  const { on = 'full', needs = on, run } = check;
+  const { on = 'full', needs = on, run, refused = false } = check;
   const all = { full, empty, both };
   const server = all[on];
   if (!server || !all[needs]) return 0;
@@ -62,7 +110,8 @@ async function one(browser, name, check, [full, empty, both], recording) {
   try {
     await run(page, server.url, recording, all);
     // A query that is refused on purpose is an answer of 400, which the browser logs.
-    const bad = said.filter((s) => !s.includes('status of 400'));
+    // So is not being answered where the server was ended on purpose.
+    const bad = said.filter((s) => !s.includes('status of 400') && !(refused && /ERR_|Failed to load/.test(s)));
     if (bad.length) throw new Error(`on the console: ${bad.join('; ')}`);
     console.log(`ok      ${name} (${Date.now() - start} ms)`);
     return 0;
