@@ -50,7 +50,7 @@ export class LinePlot {
       splits.map((s) => ticks.find((t) => t.value === s)?.label ?? '');
     const y = axisTicks(limits[0], limits[1], unit, count);
     const x = () => ticksOf(this.range, width);
-    const powers = () => powersWithin(limits, baseOf(unit));
+    const powers = () => fewer(powersWithin(limits, baseOf(unit)), Math.max(2, Math.floor((height - 30) / 14)));
     const logTicks = { splits: powers, filter: (_: uPlot, s: number[]) => s, values: (_: uPlot, s: number[]) => s.map((v) => formatValue(v, unit)) };
     return {
       width,
@@ -176,6 +176,9 @@ function limitsOf(columns: Column[], { log, unit }: LineOptions): [number, numbe
 
 /** What ticks of a logarithmic axis are powers of. */
 const baseOf = (unit: string) => (unit.startsWith('bytes') ? 32 : 10);
+
+/** Every so many of them, so that no more than `most` are left. */
+const fewer = (all: number[], most: number) => all.filter((_, i) => i % Math.ceil(all.length / most) === 0);
 
 function powersWithin([low, high]: [number, number], base: number): number[] {
   const out: number[] = [];
