@@ -160,7 +160,8 @@ async function redrawn(page, key) {
 
 /** Frames a second while a page of many small charts, as many as a screen shows, is panned by dragging with shift. */
 async function panned(page) {
-  await page.setViewportSize({ width: 1920, height: 1080 });
+  // A tall screen: so many of the small charts fit.
+  await page.setViewportSize({ width: 1920, height: 2100 });
   // The page with the most charts.
   const count = [];
   const links = await page.locator('.links a').count();
