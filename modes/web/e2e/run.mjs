@@ -1,8 +1,8 @@
 // Opens every page in Chromium as a person would: node e2e/run.mjs [URL of a server, else $REZOLUS is started on $RECORDING].
-// What is live is an agent with the configuration $AGENT_CONFIG, else a small exporter. $ONLY: checks whose names have it;
-// $PORT: the first of ten ports to listen on.
+// What is live is an agent with the configuration $AGENT_CONFIG, else a small exporter. $ONLY: checks whose names have it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,8 +15,19 @@ const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
 FLAGS.push('--disable-component-update', '--disable-sync');
 
-/** The first of the ports that servers listen on. */
-const PORT = Number(process.env.PORT ?? 4270);
+/** A port that nobody listens on. */
+const free = () =>
+  new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+
+/** What this started goes with it, however it ends. */
+const children = new Set();
+process.on('exit', () => children.forEach((child) => child.kill()));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE']) process.on(signal, () => process.exit(130));
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -43,13 +54,16 @@ async function again(begin) {
 /** What is live, and a viewer of it. */
 async function live() {
   const config = process.env.AGENT_CONFIG;
-  const listen = config ? /^listen = "(.*)"/m.exec(readFileSync(config, 'utf8'))[1] : `127.0.0.1:${PORT + 9}`;
+  const port = await free();
+  const listen = config ? /^listen = "(.*)"/m.exec(readFileSync(config, 'utf8'))[1] : `127.0.0.1:${port}`;
   const agent = () => {
     const child = spawn(process.env.REZOLUS, [config], { stdio: 'ignore' });
+    children.add(child);
     return { stop: () => ended(child) };
   };
-  const source = await again(config ? agent : () => exporter(PORT + 9));
-  const viewer = await again(() => serve(PORT + 3, [`http://${listen}`]));
+  const source = await again(config ? agent : () => exporter(port));
+  const own = await free();
+  const viewer = await again(() => serve(own, [`http://${listen}`]));
   const query = config ? 'sum(rate(cpu_usage[$interval]))' : 'e2e_level';
   return { source, viewer, query, url: viewer.url };
 }
@@ -58,6 +72,7 @@ async function live() {
 async function serve(port, inputs) {
   const args = ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs];
   const child = spawn(process.env.REZOLUS, args, { env: { ...process.env, REZOLUS_WEB_DIR: dist }, stdio: ['ignore', 'ignore', 'inherit'] });
+  children.add(child);
   const url = `http://127.0.0.1:${port}/`;
   for (let i = 0; i < 100; i++) {
     if (child.exitCode !== null) throw new Error(`rezolus view ended with ${child.exitCode}`);
@@ -74,8 +89,8 @@ async function main() {
   const recording = process.env.RECORDING;
   const given = process.argv[2];
   if (!given && !(process.env.REZOLUS && recording)) throw new Error('say a URL, or set REZOLUS (the binary) and RECORDING (a file)');
-  const servers = given ? [{ url: given, stop() {} }] : [await serve(PORT, [recording]), await serve(PORT + 1, [])];
-  if (!given) servers.push(await serve(PORT + 2, [`a=${recording}`, `b=${recording}`]));
+  const servers = given ? [{ url: given, stop() {} }] : [await serve(await free(), [recording]), await serve(await free(), [])];
+  if (!given) servers.push(await serve(await free(), [`a=${recording}`, `b=${recording}`]));
   const profile = mkdtempSync(join(tmpdir(), 'rezolus-e2e-'));
   const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launchPersistentContext(profile, { executablePath: path, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 } });
