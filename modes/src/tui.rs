@@ -164,6 +164,10 @@ pub fn run(
     drop(worker);
     let gone = keys.over.load(Ordering::Relaxed) || restored.is_err();
     drop(keys);
+    if gone {
+        // Dropped, it would say on a terminal that is gone that it is gone, and panic of it.
+        std::mem::forget(terminal);
+    }
     result.or_else(|error| if gone { Ok(()) } else { Err(error) })
 }
 
