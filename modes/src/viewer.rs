@@ -17,7 +17,7 @@ mod open;
 pub mod range;
 pub mod reduce;
 mod save;
-mod text;
+pub(crate) mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;

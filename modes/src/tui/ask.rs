@@ -13,6 +13,7 @@ use rezolus_store::{FloatHistogram, Labels, Sample, Series, Source};
 use super::kind::Kind;
 use crate::viewer::dashboard::Chart;
 use crate::viewer::reduce::{Lots, per_lot, reduce};
+use crate::viewer::text::{fill, has_quantile};
 
 /// From how many values at all steps a query may be computed. Beyond that steps are longer than the
 /// interval, and rates over as much.
@@ -217,10 +218,9 @@ fn weigh(sides: &[Side], wanted: &Wanted) -> Result<usize, String> {
 fn filled(chart: &Chart, over: &str) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for query in &chart.queries {
-        let text = query.query.replace("$interval", over);
-        let quantiles = if text.contains("$quantile") { &QUANTILES[..] } else { &[(0.0, "")][..] };
+        let quantiles = if has_quantile(&query.query) { &QUANTILES[..] } else { &[(0.0, "")][..] };
         let one = |(part, name): &(f64, &str)| {
-            (text.replace("$quantile", &part.to_string()), with_quantile(&query.legend, name))
+            (fill(&query.query, over, &part.to_string()), with_quantile(&query.legend, name))
         };
         all.extend(quantiles.iter().map(one));
     }
