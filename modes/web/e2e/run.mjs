@@ -56,9 +56,11 @@ async function live() {
   const config = process.env.AGENT_CONFIG;
   const port = await free();
   const listen = config ? /^listen = "(.*)"/m.exec(readFileSync(config, 'utf8'))[1] : `127.0.0.1:${port}`;
-  const agent = () => {
-    const child = spawn(process.env.REZOLUS, [config], { stdio: 'ignore' });
+  const agent = async () => {
+    const child = spawn(process.env.REZOLUS, [config], { stdio: ['ignore', 'ignore', 'inherit'] });
     children.add(child);
+    // Loading its programs takes a busy machine some seconds, and it listens after that.
+    await answers(child, `http://${listen}/status`);
     return { stop: () => ended(child) };
   };
   const source = await again(config ? agent : () => exporter(port));
@@ -68,21 +70,27 @@ async function live() {
   return { source, viewer, query, url: viewer.url };
 }
 
+/** Waits until what was started answers there; an error where it ends first, or never does. */
+async function answers(child, url) {
+  for (let i = 0; i < 600; i++) {
+    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`);
+    await sleep(100);
+    const up = await fetch(url).then((r) => r.ok, () => false);
+    // Who answered is somebody else where the child has ended meanwhile: the next turn says so.
+    if (up && child.exitCode === null) return;
+  }
+  child.kill();
+  throw new Error(`${url} does not answer`);
+}
+
 /** Starts the viewer and waits until it answers. */
 async function serve(port, inputs) {
   const args = ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs];
   const child = spawn(process.env.REZOLUS, args, { env: { ...process.env, REZOLUS_WEB_DIR: dist }, stdio: ['ignore', 'ignore', 'inherit'] });
   children.add(child);
   const url = `http://127.0.0.1:${port}/`;
-  for (let i = 0; i < 100; i++) {
-    if (child.exitCode !== null) throw new Error(`rezolus view ended with ${child.exitCode}`);
-    await sleep(100);
-    const up = await fetch(`${url}view/state`).then((r) => r.ok, () => false);
-    if (child.exitCode !== null) continue;
-    if (up) return { url, stop: () => ended(child) };
-  }
-  child.kill();
-  throw new Error(`${url} does not answer`);
+  await answers(child, `${url}view/state`);
+  return { url, stop: () => ended(child) };
 }
 
 async function main() {
