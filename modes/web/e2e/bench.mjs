@@ -1,4 +1,5 @@
-// What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING]. Prints one line per figure.
+// What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING], or URL of an agent, which is
+// followed for $MINUTES. Prints one line per figure.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
@@ -124,10 +125,8 @@ async function used(browser, recording) {
   }
   await session.send('HeapProfiler.collectGarbage');
   const heap = await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20);
-  const { processInfo } = await browser.newBrowserCDPSession().then((s) => s.send('SystemInfo.getProcessInfo'));
-  const resident = processInfo.filter((p) => p.type === 'renderer').map((p) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${p.id}/status`, 'utf8'))[1]) / 1024);
   say(`hour: page's heap after ${MINUTES} min of use`, heap, 'MiB', '200');
-  say(`hour: renderer resident after ${MINUTES} min of use`, Math.max(...resident), 'MiB', '200');
+  say(`hour: renderer resident after ${MINUTES} min of use`, await renderer(browser), 'MiB', '200');
   say(`hour: server resident after ${MINUTES} min of use`, server.resident(), 'MiB');
   await context.close();
   server.stop();
@@ -199,13 +198,44 @@ async function panned(page) {
   return { rate: result, charts };
 }
 
+/** Follows an agent, and says every tenth of the time what browser and server hold. */
+async function followed(browser, agent) {
+  const server = await serve(4292, [agent]);
+  const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await page.goto(server.url);
+  for (let tenth = 0; tenth <= 10; tenth++) {
+    if (tenth) await sleep(MINUTES * 6_000);
+    await session.send('HeapProfiler.collectGarbage');
+    const after = `after ${((MINUTES * tenth) / 10).toFixed(0)} min`;
+    say(`live: page's heap ${after}`, await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20), 'MiB');
+    say(`live: renderer resident ${after}`, await renderer(browser), 'MiB');
+    say(`live: server resident ${after}`, server.resident(), 'MiB');
+  }
+  await context.close();
+  server.stop();
+}
+
+/** What the largest of the browser's renderers has resident, in MiB. */
+async function renderer(browser) {
+  const { processInfo } = await browser.newBrowserCDPSession().then((s) => s.send('SystemInfo.getProcessInfo'));
+  const all = processInfo.filter((p) => p.type === 'renderer').map((p) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${p.id}/status`, 'utf8'))[1]) / 1024);
+  return Math.max(...all);
+}
+
 const [hour, day] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
 try {
+  if (/^https?:/.test(hour)) await followed(browser, hour);
+  else await recorded();
+} finally {
+  await browser.close();
+}
+
+async function recorded() {
   const bytes = await opened(browser, 'hour', hour, '1000', 4290);
   say('first load, transferred', bytes / 1024, 'KiB', '250');
   if (day) await opened(browser, 'day', day, '1500', 4290);
   await used(browser, hour);
-} finally {
-  await browser.close();
 }
