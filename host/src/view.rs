@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use rezolus_modes::query;
@@ -12,11 +14,14 @@ use tokio::sync::watch;
 
 use crate::agent::Signals;
 use crate::cli::View;
-use crate::http;
 use crate::modes::block_on;
+use crate::{heap, http};
 
 /// Where the viewer listens unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4244);
+
+/// So long nobody has to ask before memory is given back.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Serves the page until a signal.
 ///
@@ -29,6 +34,7 @@ pub fn run(mut options: View) -> Result<ExitCode> {
         rezolus_modes::tui::view(&options.inputs, &query)?;
         return Ok(ExitCode::SUCCESS);
     }
+    heap::keep();
     let listen = options.listen.or_else(|| positional_address(&mut options.inputs));
     let settings = viewer::Options {
         query,
@@ -53,12 +59,28 @@ pub fn run(mut options: View) -> Result<ExitCode> {
         if !options.no_open {
             open_browser(&url);
         }
+        let idle = tokio::spawn(give_back_when_idle(viewer.clone()));
         let server = tokio::spawn(http::serve(listener, viewer::router(viewer), stopped));
         signals.wait_for_end(|| {}).await;
+        idle.abort();
         let _ = stop.send(true);
         let _ = server.await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What queries needed is given back to the kernel when nobody asked for a while, once.
+async fn give_back_when_idle(viewer: Arc<Viewer>) {
+    let (mut before, mut given) = (None, Some(0));
+    loop {
+        tokio::time::sleep(IDLE).await;
+        let now = viewer.idle_after();
+        if now.is_some() && now == before && now != given {
+            heap::give_back();
+            given = now;
+        }
+        before = now;
+    }
 }
 
 /// `rezolus view INPUT LISTEN`: a bare address that comes last is where to listen. An agent there is http://ADDRESS.

@@ -43,6 +43,10 @@ use inputs::{Opened, State};
 
 pub use assets::is_built;
 
+/// A page asks for all its charts at once, and those that read the same columns share what
+/// is decoded if they are under way together: so more are than there are CPUs, by this factor.
+/// Each has in memory what it evaluates of a span at a time, which is little.
+const TOGETHER: usize = 4;
 /// So many quantiles may be asked for at a time.
 const MOST_QUANTILES: usize = 20;
 
@@ -116,7 +120,7 @@ impl Viewer {
         Ok(Arc::new(Self {
             exchange: Arc::new(Exchange::new(source)),
             inputs: RwLock::new(inputs),
-            runner: Runner::new(options.api.concurrency),
+            runner: Runner::new(options.api.concurrency.saturating_mul(TOGETHER)),
             options,
             changed: watch::Sender::new(0),
             stopped,
@@ -126,6 +130,11 @@ impl Viewer {
     /// What is open now.
     pub fn inputs(&self) -> Vec<Arc<Opened>> {
         self.inputs.read().clone()
+    }
+
+    /// How many answers were begun so far; None while one is worked at.
+    pub fn idle_after(&self) -> Option<u64> {
+        self.runner.idle_after()
     }
 
     /// All pages, for whoever draws without the server.

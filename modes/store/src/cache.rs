@@ -1,15 +1,20 @@
 //! Decoded columns, kept up to a budget.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use foldhash::fast::FixedState;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::recording::{Axis, Decoded};
 
 /// What a cache may hold if not told otherwise, in bytes.
 pub const DEFAULT_BUDGET: usize = 96 << 20;
+
+/// So many metrics can be decoded at the same time.
+const TURNS: usize = 16;
 
 /// A row group: that of a part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +72,8 @@ pub struct Stats {
 pub struct Cache {
     budget: usize,
     inner: Mutex<Inner>,
+    /// By what a metric's name hashes to.
+    turns: [Mutex<()>; TURNS],
     decoded: AtomicU64,
     hits: AtomicU64,
     parts: AtomicU64,
@@ -101,6 +108,7 @@ impl Cache {
         Self {
             budget,
             inner: Mutex::default(),
+            turns: Default::default(),
             decoded: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             parts: AtomicU64::new(0),
@@ -110,6 +118,11 @@ impl Cache {
     /// A number that no other part of a recording has.
     pub(crate) fn part(&self) -> u64 {
         self.parts.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The turn to decode columns of a metric.
+    pub(crate) fn turn(&self, metric: &str) -> MutexGuard<'_, ()> {
+        self.turns[FixedState::default().hash_one(metric) as usize % TURNS].lock()
     }
 
     /// What is there of a row group.

@@ -2,7 +2,7 @@
 //! client that is gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -26,12 +26,23 @@ impl Drop for Guard {
 }
 
 /// Runs so many at a time.
-pub struct Runner(Arc<Semaphore>);
+pub struct Runner {
+    turns: Arc<Semaphore>,
+    begun: AtomicU64,
+    at_a_time: usize,
+}
 
 impl Runner {
     /// At least one.
     pub fn new(at_a_time: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))))
+        let at_a_time = at_a_time.clamp(1, Semaphore::MAX_PERMITS);
+        Self { turns: Arc::new(Semaphore::new(at_a_time)), begun: AtomicU64::new(0), at_a_time }
+    }
+
+    /// How many were begun so far; None while one runs.
+    pub fn idle_after(&self) -> Option<u64> {
+        let begun = self.begun.load(Ordering::Relaxed);
+        (self.turns.available_permits() == self.at_a_time).then_some(begun)
     }
 
     /// Does work on a thread of its own. When what this returns is dropped, the
@@ -45,7 +56,7 @@ impl Runner {
         deadline: Option<Instant>,
         work: impl FnOnce(Flag) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = self.0.clone().acquire_owned();
+        let turn = self.turns.clone().acquire_owned();
         let turn = match deadline {
             None => turn.await,
             Some(deadline) => tokio::time::timeout_at(deadline.into(), turn)
@@ -53,6 +64,7 @@ impl Runner {
                 .map_err(|_| Error::new(ErrorKind::Timeout, "query timed out in query queue"))?,
         };
         let turn = turn.map_err(|_| Error::new(ErrorKind::Internal, "the server is going down"))?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let flag = Flag::default();
         let guard = Guard(flag.clone());
         let (done, answer) = oneshot::channel();

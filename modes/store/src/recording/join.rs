@@ -129,6 +129,9 @@ fn common_times(pieces: &[Piece]) -> Shared<i64> {
     times.into()
 }
 
+/// What has to be decoded: its place in the answer, piece and column, and which of its times.
+type Missing<'a> = (usize, &'a Piece, u32, Range<usize>);
+
 /// A query at work.
 struct Job<'a> {
     recording: &'a Recording,
@@ -157,8 +160,34 @@ impl Job<'_> {
     }
 
     /// What every piece has of every entry, piece by piece of the first one, then of the
-    /// next. What is not in the cache is decoded, and put there.
+    /// next. What is not in the cache is decoded, and put there; whoever wants the same
+    /// meanwhile waits for that.
     fn decoded(&self) -> Result<Vec<Option<Arc<Decoded>>>, Error> {
+        let (all, missing) = self.held();
+        if missing.is_empty() {
+            return Ok(all);
+        }
+        let _turn = self.recording.cache.turn(self.entries[0].labels.name());
+        let (mut all, missing) = self.held();
+        let new = parallel::try_map(&missing, |(_, piece, column, wanted)| {
+            let part = &self.recording.parts[piece.part].1;
+            let decoded = part.decode(piece.group, *column as usize, &piece.axis, wanted.clone());
+            decoded.map(Arc::new).map_err(damaged)
+        })?;
+        for ((at, ..), decoded) in missing.iter().zip(&new) {
+            all[*at] = Some(decoded.clone());
+        }
+        for piece in self.pieces.iter().filter(|piece| self.recording.parts[piece.part].1.is_settled()) {
+            let kept = missing.iter().zip(&new).filter(|((_, of, ..), _)| std::ptr::eq(*of, piece));
+            let kept =
+                kept.map(|((_, _, column, _), new)| (What::Column(*column), Held::Column(new.clone())));
+            self.recording.cache.put(piece.key, kept);
+        }
+        Ok(all)
+    }
+
+    /// What is in the cache, and what is not.
+    fn held(&self) -> (Vec<Option<Arc<Decoded>>>, Vec<Missing<'_>>) {
         let width = self.pieces.len();
         let mut all: Vec<Option<Arc<Decoded>>> = vec![None; self.entries.len() * width];
         let mut missing = Vec::new();
@@ -177,24 +206,7 @@ impl Job<'_> {
                 }
             }
         }
-        if missing.is_empty() {
-            return Ok(all);
-        }
-        let new = parallel::try_map(&missing, |(_, piece, column, wanted)| {
-            let part = &self.recording.parts[piece.part].1;
-            let decoded = part.decode(piece.group, *column as usize, &piece.axis, wanted.clone());
-            decoded.map(Arc::new).map_err(damaged)
-        })?;
-        for ((at, ..), decoded) in missing.iter().zip(&new) {
-            all[*at] = Some(decoded.clone());
-        }
-        for piece in self.pieces.iter().filter(|piece| self.recording.parts[piece.part].1.is_settled()) {
-            let kept = missing.iter().zip(&new).filter(|((_, of, ..), _)| std::ptr::eq(*of, piece));
-            let kept =
-                kept.map(|((_, _, column, _), new)| (What::Column(*column), Held::Column(new.clone())));
-            self.recording.cache.put(piece.key, kept);
-        }
-        Ok(all)
+        (all, missing)
     }
 
     /// Of numbers that are there all the time: they share their times, and if they
