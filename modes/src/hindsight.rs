@@ -13,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,12 +22,18 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::log::columns::Source;
-use crate::log::{Contents, Header, Log, Note, remove_abandoned};
+use crate::log::{self, Contents, Header, Log, Note, remove_abandoned};
 use crate::recorder::{self, Grid, Seen, Timeline, nanos};
 use crate::{Describe, SnapshotSource};
 
 pub use http::router;
 pub use range::Span;
+
+/// What the source tells of itself is asked for when its groups change, some time after that, when it has
+/// come to rest,
+const RESTED: Duration = Duration::from_secs(5);
+/// and from then on so often.
+const RETOLD: Duration = Duration::from_secs(300);
 
 /// `[hindsight]`
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -190,8 +197,13 @@ impl Hindsight {
     /// When the folder cannot be used.
     pub fn start(config: Config, sampled: Sampled) -> Result<Arc<Self>> {
         let hindsight = Arc::new(Self::open(config, sampled)?);
+        // Asked on a thread of its own: a source that takes long for it costs no tick.
+        let (changed, changes) = sync_channel(1);
+        let (folder, sampled) = (hindsight.config.folder.clone(), hindsight.sampled.clone());
+        let tell = move || keep_told(&folder, &sampled, &changes);
+        thread::Builder::new().name("hindsight-told".into()).spawn(tell)?;
         let ours = hindsight.clone();
-        let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample())?;
+        let thread = thread::Builder::new().name("hindsight".into()).spawn(move || ours.sample(&changed))?;
         *hindsight.thread.lock() = Some(thread);
         Ok(hindsight)
     }
@@ -244,7 +256,8 @@ impl Hindsight {
         }
     }
 
-    fn sample(&self) {
+    fn sample(&self, changed: &SyncSender<()>) {
+        let mut groups: Vec<Arc<str>> = Vec::new();
         let mut grid = Grid::new(self.config.interval);
         let mut timeline = Timeline::default();
         if let Some((_, last)) = self.log.lock().parts().iter().rev().find_map(|part| part.range) {
@@ -262,6 +275,12 @@ impl Hindsight {
             let from = Instant::now();
             match self.sampled.snapshots.snapshot() {
                 Ok(snapshot) => {
+                    let names = || snapshot.groups.iter().map(|group| &group.name);
+                    if !names().eq(&groups) {
+                        groups = names().cloned().collect();
+                        // If it is about to be asked, it is.
+                        let _ = changed.try_send(());
+                    }
                     let clock = nanos(snapshot.systemtime);
                     let (timestamp, _) = timeline.stamp(clock, Seen { clock, from, to: Instant::now() });
                     self.keep(timestamp, snapshot);
@@ -418,6 +437,31 @@ impl Hindsight {
     /// Where temporary files may be.
     fn folder(&self) -> &Path {
         &self.config.folder
+    }
+}
+
+/// Keeps what the source tells of itself beside its ticks, until nobody samples any more: the dashboards
+/// of its plugins, say, for whoever opens the log and does not have them.
+fn keep_told(folder: &Path, sampled: &Sampled, changes: &Receiver<()>) {
+    // What it does not tell now stays as it was.
+    let mut told = log::told(folder);
+    let mut wait = RETOLD;
+    loop {
+        wait = match changes.recv_timeout(wait) {
+            Ok(()) => RESTED,
+            Err(RecvTimeoutError::Timeout) => RETOLD,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        told.extend(recorder::described(&sampled.source, &*sampled.describe));
+        match changes.try_recv() {
+            Ok(()) => wait = RESTED,
+            Err(TryRecvError::Empty) => {}
+            // The folder may be another's by now.
+            Err(TryRecvError::Disconnected) => return,
+        }
+        if let Err(error) = log::keep_told(folder, &told) {
+            tracing::warn!("hindsight: {}: what the agent tells is not kept: {error}", folder.display());
+        }
     }
 }
 

@@ -43,6 +43,8 @@ const LEAST_FILE: u64 = 1 << 17;
 /// Where a segment keeps its ticks' header, and its notes.
 pub(crate) const HEADER_KEY: &str = "rezolus.log.header";
 const NOTES_KEY: &str = "rezolus.log.notes";
+/// Where there is what sources told of themselves since the log was begun.
+const TOLD: &str = "told.json";
 
 /// What is known of one file of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -416,6 +418,24 @@ fn seal(folder: &Path, job: &Job) -> io::Result<Part> {
     Ok(Part { number: job.number, range: job.columns.range(), rows: job.columns.rows(), bytes, done: true })
 }
 
+/// What sources told of themselves last, for the recording's metadata; nothing if a log has none.
+pub fn told(folder: &Path) -> BTreeMap<String, String> {
+    let text = fs::read(folder.join(TOLD)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Keeps what sources told, in place of what is there: it is much, and changes, so that it is not in
+/// each segment.
+///
+/// # Errors
+///
+/// Those of the disk; then what was there stays.
+pub fn keep_told(folder: &Path, told: &BTreeMap<String, String>) -> io::Result<()> {
+    let (path, text) = (folder.join(TOLD), serde_json::to_vec(told)?);
+    let new = path.with_extension("new");
+    write_aside(&new, &path, |out| out.write_all(&text)).inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
 /// Writes a file under another name, makes it durable, and gives it its own. It is
 /// locked until then, so that what a killed process left behind can be told from it.
 ///
@@ -538,6 +558,8 @@ impl Contents {
             contents.add_notes(job.notes, &range);
             contents.add_columns(&job.columns)?;
         }
+        // Of one key the last counts.
+        contents.header.metadata.extend(told(folder));
         Ok(contents)
     }
 

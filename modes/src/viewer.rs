@@ -11,6 +11,7 @@ mod differences;
 mod events;
 pub mod exchange;
 mod guard;
+pub mod heat;
 pub mod inputs;
 mod metrics;
 mod open;
@@ -330,16 +331,8 @@ async fn over_time(Shared(viewer): Handle, form: Form) -> Answer {
         return Err(Error::bad_data(format!("{MOST_QUANTILES} quantiles are the most")).into());
     }
     let total = !matches!(form.get("total"), "" | "0");
-    let request = range::Request {
-        query: form.get("query").into(),
-        start,
-        end,
-        points,
-        step,
-        format,
-        quantiles,
-        total,
-    };
+    let query = range::Query { text: form.get("query").into(), format, quantiles, numbers: false };
+    let request = range::Request { query, start, end, points, step, total };
     let name = form.get("input").to_string();
     let work = move |viewer: &Viewer, flag: Flag| {
         let options = viewer.engine(flag);

@@ -5,6 +5,7 @@ mod viewer {
     mod differences;
     mod doors;
     mod events;
+    mod hindsight;
     mod made;
     mod open;
     mod pages;

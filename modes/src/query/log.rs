@@ -12,7 +12,7 @@ use rezolus_store::recording::{ParquetPart, Part, Recording};
 use rezolus_store::{Labels, Matcher, Metadata, Series, Source};
 
 use super::tail::{Tail, described};
-use crate::log::{HEADER_KEY, Header, checksum, files, ticks};
+use crate::log::{HEADER_KEY, Header, checksum, files, ticks, told};
 
 /// The folder is looked at no more often than this.
 const LEAST_AGE: Duration = Duration::from_millis(500);
@@ -84,6 +84,12 @@ impl LogSource {
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What its recording would say of its sources so far.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let header = self.header().map(|header| header.metadata).unwrap_or_default();
+        header.into_iter().chain(told(&self.folder)).collect()
     }
 
     /// What whoever writes it says of itself.

@@ -158,7 +158,7 @@ pub fn recording_metadata(contents: &Contents, more: BTreeMap<String, String>) -
     metadata.entry("source".into()).or_insert(source);
     let interval = (contents.header.interval_ns / 1_000_000).max(1);
     metadata.insert("sampling_interval_ms".into(), interval.to_string());
-    add_end(&mut metadata, contents, &by_source, &more);
+    add_end(&mut metadata, contents, &by_source);
     if !contents.notes.is_empty() {
         metadata.insert("events".into(), json!({ "events": contents.notes }).to_string());
     }
@@ -170,24 +170,23 @@ fn add_end(
     metadata: &mut BTreeMap<String, String>,
     contents: &Contents,
     by_source: &BTreeMap<&str, BTreeMap<&str, Value>>,
-    more: &BTreeMap<String, String>,
 ) {
     let (mut per_source, mut statuses) = (serde_json::Map::new(), serde_json::Map::new());
     let (first, last) = contents.range.unwrap_or_default();
     for source in &contents.header.sources {
         let name = source.name.as_str();
-        let at = |path: &str| serde_json::from_str::<Value>(more.get(&format!("{path}\u{0}{name}"))?).ok();
+        let told = |key: &str| by_source.get(key).and_then(|values| values.get(name)).cloned();
         let mut known = json!({ "first_sample_ns": first, "last_sample_ns": last });
-        if let Some(samplers) = at("/samplers") {
+        if let Some(samplers) = told("/samplers") {
             known["sampler_status"] = samplers;
         }
         for key in ["version", "systeminfo"] {
-            if let Some(value) = by_source.get(key).and_then(|values| values.get(name)) {
-                known[key] = value.clone();
+            if let Some(value) = told(key) {
+                known[key] = value;
             }
         }
         per_source.insert(name.into(), known);
-        if let Some(status) = at("/status") {
+        if let Some(status) = told(STATUS) {
             statuses.insert(name.into(), status);
         }
     }

@@ -5,10 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
 use super::areas::lot_at;
-use super::ask::{Drawn, Heat, Line};
+use super::ask::{Drawn, Line};
 use super::axis::Scale;
 use super::text::{cut, put, width};
 use super::theme::{Depth, Theme};
+use crate::viewer::heat::Heat;
 
 /// What has a count at all is told from nothing.
 const FAINTEST: f64 = 0.12;
@@ -92,17 +93,13 @@ pub fn rows(
 
 /// From the lowest bucket to the highest.
 pub fn bucket_scale(heat: &Heat) -> Scale {
-    let bounds = heat.bounds.iter().map(|(low, high)| edges(*low, *high));
-    let (low, high) =
-        bounds.fold((f64::NAN, f64::NAN), |(low, high), (from, to)| (low.min(from), high.max(to)));
-    Scale::log(low, high)
+    let last = heat.bounds.len().saturating_sub(2) as u32;
+    Scale::log(edges(heat.reach(0)).0, edges(heat.reach(last)).1)
 }
 
-/// Of a bucket on a logarithmic scale, which has neither zero nor infinity.
-fn edges(low: f64, high: f64) -> (f64, f64) {
-    let high = if high.is_finite() { high } else { 2.0 * low.max(1.0) };
-    let low = if low > 0.0 { low } else { high / 2.0 };
-    (low, high)
+/// Of a bucket on a logarithmic scale, which has no zero.
+fn edges((low, high): (f64, f64)) -> (f64, f64) {
+    (if low > 0.0 { low } else { high / 2.0 }, high)
 }
 
 /// How often which values occurred. A bucket's count is spread evenly over its part of the scale.
@@ -141,8 +138,8 @@ pub fn buckets(
 /// What of a lot's counts is in each half row, from the bottom up.
 fn spread(heat: &Heat, lot: usize, scale: &Scale, halves: usize) -> Vec<f64> {
     let mut counts = vec![0.0; halves];
-    for &(bucket, count) in heat.lots.get(lot).into_iter().flatten() {
-        let (low, high) = edges(heat.bounds[bucket].0, heat.bounds[bucket].1);
+    for &(_, bucket, count) in heat.lot(lot) {
+        let (low, high) = edges(heat.reach(bucket));
         let up = |value: f64| (scale.part(value) * halves as f64).clamp(0.0, halves as f64);
         let (from, to) = (up(low), up(high));
         let first = (from as usize).min(halves.saturating_sub(1));

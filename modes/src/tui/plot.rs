@@ -5,13 +5,14 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::app::Loaded;
-use super::ask::{Body, Drawn, Heat, Line};
+use super::ask::{Body, Drawn, Line};
 use super::axis::{self, Scale};
 use super::kind::Kind;
 use super::text::{cut, put, width, wrap};
 use super::theme::{Depth, Theme};
 use super::{areas, heat, lines, units};
 use crate::viewer::dashboard::Chart;
+use crate::viewer::heat::Heat;
 
 /// What a chart is drawn from.
 pub struct Plot<'a> {
@@ -63,7 +64,7 @@ impl Plot<'_> {
         }
     }
 
-    fn drawn(&self) -> Option<&Drawn> {
+    pub fn drawn(&self) -> Option<&Drawn> {
         self.loaded?.result.as_ref()?.as_ref().ok()
     }
 
@@ -128,7 +129,7 @@ impl Plot<'_> {
                 _ => String::new(),
             },
             (Body::Heat(heat), _) => {
-                let last = heat.lots.iter().rposition(|lot| !lot.is_empty()).unwrap_or(0);
+                let last = heat.cells.last().map_or(0, |cell| cell.0 as usize);
                 let of = |part: f64| units::value(heat.quantile(last, part), unit);
                 format!("p50 {}  p99 {}", of(0.5), of(0.99))
             }

@@ -93,8 +93,9 @@ fn right(buffer: &mut Buffer, (x, y): (u16, u16), text: &str, style: Style) {
 fn rows(plot: &Plot, sort: Sort) -> Vec<Row> {
     let mut rows: Vec<Row> = match plot.body() {
         Some(Body::Heat(heat)) => {
+            let lots = plot.drawn().map_or(0, |drawn| drawn.count);
             let of = |(part, name): (f64, &str)| {
-                let mean: Vec<f64> = (0..heat.lots.len()).map(|lot| heat.quantile(lot, part)).collect();
+                let mean: Vec<f64> = (0..lots).map(|lot| heat.quantile(lot, part)).collect();
                 let lots = Lots { least: mean.clone(), greatest: mean.clone(), mean };
                 let line = Line { key: String::new(), name: name.into(), lots };
                 Row { number: None, summary: Summary::of(&line), name: line.name }

@@ -133,9 +133,7 @@ impl Opened {
             Origin::Recording(part) => {
                 self.keys.get_or_init(|| part.keys().unwrap_or_default().into_iter().collect()).clone()
             }
-            Origin::Log(log) => {
-                log.header().map(|header| header.metadata.into_iter().collect()).unwrap_or_default()
-            }
+            Origin::Log(log) => log.metadata(),
             Origin::Live(_) => BTreeMap::new(),
         }
     }

@@ -148,6 +148,12 @@ pub fn log(folder: &TempDir, ticks: u64) -> Log {
 }
 
 pub fn append(log: &mut Log, tick: u64) {
+    let time = (START + tick) * SECOND;
+    log.append(time, &[Some(Arc::new(snapshot("test/main", time, tick)))]).unwrap();
+}
+
+/// The counter `events` and the gauge `level` in a group.
+pub fn snapshot(group: &str, time: u64, tick: u64) -> Snapshot {
     let describe = |name: &str| MetricDesc {
         name: name.into(),
         metadata: [("metric".to_string(), name.to_string())].into(),
@@ -158,16 +164,14 @@ pub fn append(log: &mut Log, tick: u64) {
     schema.gauges.push(describe("level"));
     numbers.gauges.push(Some(tick as i64));
     let lengths = numbers.lengths();
-    let group = Group { name: "test/main".into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
-    let time = (START + tick) * SECOND;
-    let snapshot = Snapshot {
+    let group = Group { name: group.into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
+    Snapshot {
         systemtime: UNIX_EPOCH + Duration::from_nanos(time),
         duration: Duration::ZERO,
         metadata: Vec::new(),
         groups: vec![group],
         numbers,
-    };
-    log.append(time, &[Some(Arc::new(snapshot))]).unwrap();
+    }
 }
 
 /// An exporter at this URL, with a counter of how often it was asked.
