@@ -17,6 +17,8 @@ const MOST_VALUES: usize = 2_000_000;
 const HISTOGRAM: usize = 64;
 /// A part that is evaluated at a time has at least so many rows.
 const LEAST_ROWS: i64 = 4096;
+/// Rates are over so many steps.
+const WINDOW: usize = 2;
 /// ns
 const MILLI: i64 = 1_000_000;
 
@@ -70,9 +72,10 @@ impl Grid {
         usize::try_from((time - self.start) / self.step).unwrap_or(usize::MAX)
     }
 
-    /// Over how much rates are: two steps.
+    /// Over how much rates are.
     fn window(&self) -> String {
-        format!("{}ms", self.interval.max(self.step).saturating_mul(2).div_euclid(MILLI).max(1))
+        let step = self.interval.max(self.step);
+        format!("{}ms", step.saturating_mul(WINDOW as i64).div_euclid(MILLI).max(1))
     }
 }
 
@@ -178,7 +181,8 @@ pub fn evaluate(
 }
 
 /// The first and last steps of parts that are evaluated one after the other: what is in memory at
-/// a time is little, and near. They end where the source's rows are stored apart.
+/// a time is little, and near. They end where the source's rows are stored apart. Steps whose windows
+/// have rows of both sides are a part of their own, so that the rows of others need not be put together.
 fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     let last = grid.count - 1;
     if is_of_the_whole(query) {
@@ -190,9 +194,9 @@ fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     for seam in source.seams(grid.start, end) {
         let at = ((seam - grid.start).max(0) / grid.step) as usize;
         let rows = (at.saturating_sub(first) as i64).saturating_mul(grid.step) / grid.interval;
-        if rows >= LEAST_ROWS && at < last {
-            parts.push((first, at));
-            first = at + 1;
+        if rows >= LEAST_ROWS && at + WINDOW < last {
+            parts.extend([(first, at), (at + 1, at + WINDOW)]);
+            first = at + WINDOW + 1;
         }
     }
     parts.push((first, last));

@@ -112,9 +112,16 @@ impl Cursor<'_> {
                 self.next = 0;
                 continue;
             }
+            let fell = if self.next == 0 {
+                // Nobody asks for rows before these.
+                let wanted =
+                    self.of.range.start.saturating_sub(self.before).min(range.len().saturating_sub(1));
+                self.start_over(histograms, range.start + wanted)
+            } else {
+                self.change(histograms)
+            };
             let inside = self.next >= range.start;
             let position = self.before + self.next.saturating_sub(range.start);
-            let fell = if self.next == 0 { self.start_over(histograms) } else { self.change(histograms) };
             if inside {
                 if fell && position > self.of.range.start {
                     self.resets.push(position - self.of.range.start);
@@ -135,9 +142,13 @@ impl Cursor<'_> {
         fell
     }
 
-    /// The first row of a row group says all that is not zero.
-    fn start_over(&mut self, histograms: &Histograms) -> bool {
-        let first: Vec<(u32, i64)> = histograms.changes(0).collect();
+    /// Begins a row group with a row up to the wanted one that says all that is not zero.
+    fn start_over(&mut self, histograms: &Histograms, wanted: usize) -> bool {
+        let first: Vec<(u32, i64)>;
+        (self.next, first) = {
+            let (row, whole) = histograms.whole(wanted);
+            (row, whole.collect())
+        };
         let mut fell = false;
         for &bucket in &self.used {
             if first.binary_search_by_key(&bucket, |(bucket, _)| *bucket).is_err() {
@@ -178,5 +189,54 @@ impl Cursor<'_> {
             (bucket, (self.counts[bucket].wrapping_sub(before.counts[bucket])) as f64 * factor)
         });
         FloatHistogram::of_buckets(self.of.bounds(), middles, counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::h2_bounds;
+    use crate::recording::{Axis, Builder, Chunk};
+
+    /// Counts per bucket, row by row: every row adds to one bucket, and at one everything begins anew.
+    fn counts(rows: Range<usize>, width: usize, reset: usize) -> Vec<Vec<u64>> {
+        let mut counts = vec![0; width];
+        let row = |row: usize| {
+            if row == reset {
+                counts.fill(0);
+            }
+            counts[row * row % width] += row as u64;
+            counts.clone()
+        };
+        (0..rows.end).map(row).skip(rows.start).collect()
+    }
+
+    #[test]
+    fn any_slice_has_the_histograms_that_were_put_in() {
+        let bounds = h2_bounds(2, 8).unwrap();
+        let all = counts(0..1500, bounds.len() + 1, 900);
+        let group = |rows: Range<usize>| {
+            let axis = Axis::new(rows.clone().map(|row| row as i64).collect(), 1);
+            let mut builder = Builder::new(&axis, bounds.clone());
+            all[rows].iter().enumerate().for_each(|(row, counts)| builder.push(row, Some(counts)));
+            match builder.finish() {
+                Chunk::Histograms(built) => built,
+                Chunk::Floats { .. } => unreachable!(),
+            }
+        };
+        // Rows 100 to 700 of one group, and all but the last ten of the next.
+        let compact = Compact::new(vec![(group(0..700), 100..700), (group(700..1500), 0..790)]).unwrap();
+        for (start, end) in [(0, 1390), (1, 2), (155, 156), (156, 700), (599, 601), (600, 900), (800, 1390)] {
+            let slice = compact.slice(start..end);
+            let mut cursor = slice.cursor();
+            for index in [0, (end - start) / 2, end - start - 1] {
+                cursor.go(index);
+                let row = 100 + start + index;
+                assert_eq!(cursor.counts, all[row], "row {row} of {start}..{end}");
+                assert_eq!(cursor.total, all[row].iter().sum::<u64>());
+            }
+            let reset = (100 + start + 1..100 + end).contains(&900).then_some(800 - start);
+            assert_eq!(cursor.resets, Vec::from_iter(reset), "{start}..{end}");
+        }
     }
 }

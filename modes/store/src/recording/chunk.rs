@@ -17,6 +17,10 @@ const LEAST_GAP: i64 = 5_000_000_000;
 /// So many buckets are looked at together.
 const STRIDE: usize = 16;
 
+/// Every so many rows a histogram is there as a whole, too: whoever wants the last rows of
+/// a group need not go through all.
+const WHOLE: usize = 256;
+
 /// The times of a row group that count: each later than the one before. Where
 /// rows are missing there is a time after the last one at which nothing has a
 /// value, as there is in Prometheus when scrapes fail.
@@ -175,7 +179,8 @@ impl Chunk {
         let rest = match self {
             Self::Floats { values, .. } => values.len() * 8,
             Self::Histograms(h) => {
-                size_of::<Histograms>() + h.ends.capacity() * size_of::<u64>() + h.changes.capacity()
+                let wholes = h.wholes.0.capacity() + h.wholes.1.capacity() * size_of::<usize>();
+                size_of::<Histograms>() + h.ends.capacity() * size_of::<u64>() + h.changes.capacity() + wholes
             }
         };
         size_of::<Self>() + times + rest
@@ -195,6 +200,9 @@ pub struct Histograms {
     /// opposite. That is three or four bytes mostly, of which a day of one series has two
     /// million.
     changes: Vec<u8>,
+    /// Of every [`WHOLE`]th row but the first, all buckets that are not zero, as changes
+    /// of nothing; where those of each end.
+    wholes: (Vec<u8>, Vec<usize>),
 }
 
 impl Histograms {
@@ -218,6 +226,18 @@ impl Histograms {
         let end = |row: usize| (self.ends[row] / 2) as usize;
         let start = row.checked_sub(1).map_or(0, end);
         Changes { rest: &self.changes[start..end(row)], bucket: 0 }
+    }
+
+    /// The last row up to one that is there as a whole, and its buckets that are not zero.
+    pub fn whole(&self, row: usize) -> (usize, Changes<'_>) {
+        let (bytes, ends) = &self.wholes;
+        match (row / WHOLE).min(ends.len()) {
+            0 => (0, self.changes(0)),
+            at => {
+                let start = at.checked_sub(2).map_or(0, |before| ends[before]);
+                (at * WHOLE, Changes { rest: &bytes[start..ends[at - 1]], bucket: 0 })
+            }
+        }
     }
 
     /// Appends those at a range of times.
@@ -338,6 +358,7 @@ impl<'a> Builder<'a> {
             times: Vec::new().into(),
             ends: Vec::with_capacity(axis.len()),
             changes: Vec::new(),
+            wholes: Default::default(),
             bounds,
         };
         Self {
@@ -410,6 +431,10 @@ impl<'a> Builder<'a> {
 
     fn end(&mut self, stale: bool) {
         self.times.push(self.axis.times[self.at]);
+        let rows = self.built.ends.len();
+        if rows > 0 && rows.is_multiple_of(WHOLE) {
+            self.whole();
+        }
         self.built.ends.push(self.built.changes.len() as u64 * 2 + u64::from(stale));
         self.bucket = 0;
         self.at += 1;
@@ -442,6 +467,19 @@ impl<'a> Builder<'a> {
             append_number(&mut self.built.changes, (difference << 1 ^ difference >> 63) as u64);
             self.bucket = start + at;
         }
+    }
+
+    /// Notes all buckets of this row.
+    fn whole(&mut self) {
+        let (bytes, ends) = &mut self.built.wholes;
+        let mut last = 0;
+        for (bucket, &count) in self.dense.iter().enumerate().filter(|(_, count)| **count != 0) {
+            let difference = count as i64;
+            append_number(bytes, (bucket - last) as u64);
+            append_number(bytes, (difference << 1 ^ difference >> 63) as u64);
+            last = bucket;
+        }
+        ends.push(bytes.len());
     }
 
     pub fn finish(mut self) -> Chunk {

@@ -62,12 +62,12 @@ impl Kind {
                     let run = Run::new(all, self.is_counter());
                     let mut points = Points::absent(steps.grid.count);
                     steps.each(samples, |step, which, window| {
-                        points.set(step, self.of_histograms(&run, which, window, steps.range, seen));
+                        points.set(step, self.of_histograms(&run, which, window, seen));
                         Ok(())
                     })?;
                     points
                 }
-                None => steps.points(samples, |_, window| Ok(self.of_mixed(window, steps.range, seen)))?,
+                None => steps.points(samples, |_, window| Ok(self.of_mixed(window, seen)))?,
             },
             Values::Compact(compact) => self.of_compact(samples, compact, steps, seen)?,
         };
@@ -91,9 +91,7 @@ impl Kind {
                 let inside = resets[passed..].iter().take_while(|reset| reset.at < place.last);
                 change = inside.fold(change, |change, reset| change + reset.lost);
             }
-            let times = &samples.times[place.first..place.last];
-            points.floats[place.step] =
-                change * self.factor(times, place.start, place.end, steps.range, first, change);
+            points.floats[place.step] = change * self.factor(&place.span, first, change);
         }
         Ok(points)
     }
@@ -120,12 +118,12 @@ impl Kind {
                 let inside = samples.slice(which).unpacked();
                 let Values::Mixed(mixed) = &inside.values else { return Ok(()) };
                 let window = Window { values: WindowValues::Mixed(mixed), ..*window };
-                points.set(step, self.of_mixed(&window, steps.range, seen));
+                points.set(step, self.of_mixed(&window, seen));
                 return Ok(());
             }
             let change = last.total.wrapping_sub(first.total) as f64;
             let factor =
-                self.factor(window.times, window.start, window.end, steps.range, first.total as f64, change);
+                self.factor(&Span::of(window.times, window.start, window.end), first.total as f64, change);
             let mut rate = last.since(&first, factor, &middles);
             rate.hint = ResetHint::Gauge;
             points.set(step, Some(Sample::Histogram(rate.into())));
@@ -135,20 +133,19 @@ impl Kind {
     }
 
     /// Histograms, floats, or both (which have no rate).
-    fn of_mixed(self, window: &Window<'_>, range: i64, seen: &mut Seen) -> Option<Sample> {
+    fn of_mixed(self, window: &Window<'_>, seen: &mut Seen) -> Option<Sample> {
         let WindowValues::Mixed(samples) = window.values else { return None };
         let split = Split::new(window.times, samples);
         match (&split.floats[..], &split.histograms[..]) {
             (&[first, .., last], []) => {
                 let lost = if self.is_counter() { resets(&split.floats) } else { Vec::new() };
                 let change = lost.iter().fold(last - first, |change, reset| change + reset.lost);
-                Some(Sample::Float(
-                    change * self.factor(&split.times, window.start, window.end, range, first, change),
-                ))
+                let span = Span::of(&split.times, window.start, window.end);
+                Some(Sample::Float(change * self.factor(&span, first, change)))
             }
             ([], all @ [_, _, ..]) => {
                 let run = Run::new(all.to_vec(), self.is_counter());
-                self.of_histograms(&run, 0..all.len(), window, range, seen)
+                self.of_histograms(&run, 0..all.len(), window, seen)
             }
             (floats, histograms) => {
                 if !floats.is_empty() && !histograms.is_empty() {
@@ -164,7 +161,6 @@ impl Kind {
         run: &Run<'_>,
         which: Range<usize>,
         window: &Window<'_>,
-        range: i64,
         seen: &mut Seen,
     ) -> Option<Sample> {
         if which.len() < 2 {
@@ -172,39 +168,22 @@ impl Kind {
         }
         let first = run.first(&which).count;
         let change = if self.is_counter() { run.increase(which, seen) } else { run.delta(which, seen) }?;
-        let factor = self.factor(window.times, window.start, window.end, range, first, change.count);
+        let factor = self.factor(&Span::of(window.times, window.start, window.end), first, change.count);
         Some(Sample::Histogram(change.mul(factor).into()))
     }
 
-    /// By how much a change between the samples has to be multiplied to be that of
-    /// the whole window, or that of a second.
-    ///
-    /// As Prometheus has it: samples that are not farther from the window's bounds
-    /// than 1.1 of their average distance stand for everything up to these, others
-    /// for half such a distance. A counter was never less than zero.
-    fn factor(self, times: &[i64], start: i64, end: i64, range: i64, first: f64, change: f64) -> f64 {
-        let &[first_time, .., last_time] = times else { return f64::NAN };
-        let secs = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e9;
-        let mut before = secs(start, first_time);
-        let mut after = secs(last_time, end);
-        let sampled = secs(first_time, last_time);
-        let average = sampled / (times.len() - 1) as f64;
-        let threshold = average * 1.1;
-        if before >= threshold {
-            before = average / 2.0;
-        }
+    /// By how much a change between the samples of a window has to be multiplied to be
+    /// that of the whole window, or that of a second. A counter was never less than zero.
+    fn factor(self, span: &Span, first: f64, change: f64) -> f64 {
         // Of twice the change it is farther to zero than to the window's start: no need to divide.
         if self.is_counter() && change > 0.0 && first >= 0.0 && first < 2.0 * change {
-            let to_zero = sampled * (first / change);
-            if to_zero < before {
-                before = to_zero;
+            let to_zero = span.sampled * (first / change);
+            if to_zero < span.before {
+                let span = Span::new(span.sampled, to_zero, span.after, span.window);
+                return span.factor(self);
             }
         }
-        if after >= threshold {
-            after = average / 2.0;
-        }
-        let factor = (sampled + before + after) / sampled;
-        if self == Self::Rate { factor / (range as f64 / 1e9) } else { factor }
+        span.factor(self)
     }
 
     fn of_last(self, window: &Window<'_>, seen: &mut Seen) -> Option<Sample> {
@@ -228,6 +207,43 @@ impl Kind {
                 None
             }
         }
+    }
+}
+
+/// What part of a window its samples stand for, seconds. All series that were sampled at
+/// the same times have the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    sampled: f64,
+    before: f64,
+    after: f64,
+    window: f64,
+    increase: f64,
+    rate: f64,
+}
+
+impl Span {
+    /// Of the times of a window's samples.
+    ///
+    /// As Prometheus has it: samples that are not farther from the window's bounds
+    /// than 1.1 of their average distance stand for everything up to these, others
+    /// for half such a distance.
+    pub fn of(times: &[i64], start: i64, end: i64) -> Self {
+        let &[first, .., last] = times else { return Self::new(f64::NAN, 0.0, 0.0, f64::NAN) };
+        let secs = |from: i64, to: i64| to.saturating_sub(from) as f64 / 1e9;
+        let sampled = secs(first, last);
+        let average = sampled / (times.len() - 1) as f64;
+        let within = |distance: f64| if distance >= average * 1.1 { average / 2.0 } else { distance };
+        Self::new(sampled, within(secs(start, first)), within(secs(last, end)), secs(start, end))
+    }
+
+    fn new(sampled: f64, before: f64, after: f64, window: f64) -> Self {
+        let increase = (sampled + before + after) / sampled;
+        Self { sampled, before, after, window, increase, rate: increase / window }
+    }
+
+    fn factor(&self, kind: Kind) -> f64 {
+        if kind == Kind::Rate { self.rate } else { self.increase }
     }
 }
 

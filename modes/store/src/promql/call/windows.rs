@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::args::Args;
+use super::rate::Span;
 use super::remarks::Seen;
 use super::{Context, absent, over_time, rate, sliding, without_empty};
 use crate::promql::points::Points;
@@ -38,6 +39,7 @@ pub struct Place {
     /// Bounds in ns.
     pub start: i64,
     pub end: i64,
+    pub span: Span,
 }
 
 impl Steps<'_> {
@@ -51,7 +53,10 @@ impl Steps<'_> {
                 let start = end.saturating_sub(self.range);
                 first = after(times, first, start);
                 last = after(times, last.max(first), end);
-                (first < last).then_some(Place { step, first, last, start, end })
+                (first < last).then(|| {
+                    let span = Span::of(&times[first..last], start, end);
+                    Place { step, first, last, start, end, span }
+                })
             });
             places.collect()
         };
@@ -69,7 +74,7 @@ impl Steps<'_> {
     ) -> Result<(), Error> {
         let times = &samples.times[..];
         let mut seen = 0usize;
-        for &Place { step, first, last, start, end } in self.places(&samples.times).iter() {
+        for &Place { step, first, last, start, end, .. } in self.places(&samples.times).iter() {
             seen += last - first;
             if seen > PATIENCE {
                 seen = 0;
