@@ -428,6 +428,33 @@ fn values() -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
+    /// Pages come from plugins that nobody here has heard of.
+    #[test]
+    fn no_page_is_too_strange(
+        (width, height) in (20..130u16, 5..45u16),
+        texts in prop::collection::vec(".{0,30}|[\u{0}-\u{9f}\u{200b}\u{202e}日]{0,40}", 6),
+        kinds in prop::collection::vec("line|stacked|heatmap|percentiles|.{0,3}", 4),
+        queries in prop::collection::vec(prop::sample::select(vec![
+            "busy", "wait", "load", "busy or load", "histogram_quantile($quantile, wait)", "$quantile", "sum(", "", "1",
+        ]), 0..4),
+        full in any::<bool>(),
+    ) {
+        let queries: Vec<_> = queries.iter().zip(texts.iter().cycle())
+            .map(|(query, legend)| serde_json::json!({"query": query, "legend": legend})).collect();
+        let chart = |kind: &String| serde_json::json!({"title": texts[0], "description": texts[1], "kind": kind,
+            "unit": texts[2], "queries": queries, "missing": texts[3]});
+        let charts: Vec<_> = kinds.iter().map(chart).collect();
+        let page = serde_json::json!([{"title": texts[4], "groups": [{"title": texts[5], "charts": charts}]}]);
+        let pages = serde_json::from_value(page).unwrap();
+        let mut app = App::new(texts[0].clone(), SECOND, false, pages, Theme { depth: Depth::Full, dark: true });
+        if full {
+            press(&mut app, KeyCode::Enter);
+        }
+        let buffer = show(&mut app, &source(), (width, height));
+        // What would move the cursor, or worse, is not sent to the terminal.
+        prop_assert!(!buffer.content.iter().any(|cell| cell.symbol().chars().any(char::is_control)));
+    }
+
     #[test]
     fn nothing_makes_a_frame_fail(
         (width, height) in (0..130u16, 0..45u16),
