@@ -228,8 +228,12 @@ fn follow(
             match one {
                 Event::Key(key) => match app.key(key) {
                     Outcome::Leave => return Ok(()),
-                    // Some terminals do not say where the cursor is, which it asks.
-                    Outcome::Clear => drop(terminal.clear()),
+                    // As when it has another size. `clear` asks where the cursor is, and waits for two
+                    // seconds if the terminal does not say.
+                    Outcome::Clear => {
+                        let area = terminal.get_frame().area();
+                        terminal.resize(area)?;
+                    }
                     Outcome::Stay => by_hand = true,
                 },
                 Event::Resized => by_hand = true,

@@ -6,16 +6,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
 use rezolus_modes::log::columns::{Columns, Source};
 use rezolus_modes::log::ticks;
 use rezolus_modes::recording::Recording;
 use rezolus_modes::snapshot::Snapshot;
 use rezolus_modes::source::prometheus::Cache;
+use rezolus_modes::viewer::{self, Viewer};
 use rezolus_modes::wire;
 use rezolus_store::memory::Memory;
 use rezolus_store::promql;
 use rezolus_store::recording::{ParquetPart, Recording as Stored};
 use rezolus_store::{FloatHistogram, Labels, Sample, Source as _};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tower::ServiceExt;
 
 /// Seeds of a round: what failed can be repeated by itself.
 const FIRST_SEED: u64 = 1;
@@ -174,6 +181,11 @@ fn mend(bytes: &mut [u8]) {
 
 /// A recording of a few ticks.
 fn recording() -> Vec<u8> {
+    recording_with(&[])
+}
+
+/// The same, with keys.
+fn recording_with(keys: &[(String, String)]) -> Vec<u8> {
     let mut whole = Vec::new();
     let mut columns = Columns::new(&[Source { name: "a".into(), endpoint: None }]);
     let bytes = include_bytes!("fixtures/wire/v3.msgpack");
@@ -181,7 +193,7 @@ fn recording() -> Vec<u8> {
     for at in 1..20 {
         columns.append(at, &[Some(snapshot.clone())]);
     }
-    columns.write(&mut whole, &[]).unwrap();
+    columns.write(&mut whole, keys).unwrap();
     whole
 }
 
@@ -307,5 +319,187 @@ fn stored_recordings() {
                 let _ = series.samples.unpacked();
             }
         }
+    });
+}
+
+/// A viewer of a recording, and who asks it.
+struct Asker {
+    router: Router,
+    runtime: Runtime,
+    folder: tempfile::TempDir,
+    _stop: watch::Sender<bool>,
+}
+
+impl Asker {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        std::fs::write(&path, recording()).unwrap();
+        let mut options = viewer::Options { folder: folder.path().into(), ..viewer::Options::default() };
+        options.api.max_samples = 100_000;
+        let (stop, stopped) = watch::channel(false);
+        let viewer = Viewer::open(&[path.to_str().unwrap().into()], options, stopped).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { router: viewer::router(viewer), runtime, folder, _stop: stop }
+    }
+
+    fn ask(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
+        self.runtime.block_on(async {
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            (status, to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
+        })
+    }
+
+    fn post(&self, path: &str, kind: &str, body: &[u8]) -> (StatusCode, Vec<u8>) {
+        let request = Request::post(path).header("host", "localhost").header("x-rezolus", "1");
+        self.ask(request.header("content-type", kind).body(body.to_vec().into()).unwrap())
+    }
+
+    fn get(&self, path: &str) -> (StatusCode, Vec<u8>) {
+        self.ask(Request::get(path).header("host", "localhost").body(Body::empty()).unwrap())
+    }
+
+    /// What the page asks when something is open.
+    fn look(&self) {
+        for path in ["state", "dashboards", "metrics", "input/0/about", "range?query=x&start=0&end=1"] {
+            fine(path, &self.get(&format!("/view/{path}")));
+        }
+    }
+}
+
+/// What is asked is answered or refused; a fault inside is neither, but for damaged recordings.
+fn fine(what: &str, (status, body): &(StatusCode, Vec<u8>)) {
+    let said = String::from_utf8_lossy(body);
+    let damaged = status.is_server_error() && said.contains("is damaged");
+    // Its thread has panicked.
+    let fault = said.contains("without an answer");
+    assert!(!fault && (damaged || !status.is_server_error()), "{what}: {status}: {said}");
+}
+
+#[test]
+fn viewer_ranges() {
+    let asker = Asker::new();
+    let inputs: [&[u8]; 4] = [
+        b"query=sum+by+(id)+(rate(cpu_usage%5B$interval%5D))&start=0&end=1&points=100&total=1",
+        b"query=histogram_quantile($quantile,+rate(latency%5B$interval%5D))&start=0&end=0.00002&quantiles=0.5,0.99",
+        b"query=%7B__name__=~%22.%2B%22%7D+@+end()&start=-1e9&end=2026-11-22T10:00:00Z&step=1m&format=series",
+        b"query=rate(x%5B$interval%5D)&start=0&end=0.00002&step=0.000001&format=heatmap&input=a",
+    ];
+    let words: [&[u8]; 12] = [
+        b"&",
+        b"=",
+        b"%",
+        b"%00",
+        b"%ff",
+        b"$quantile",
+        b"$interval",
+        b"&start=",
+        b"&end=9e18",
+        b"NaN",
+        b"1e-9",
+        b"&step=290y",
+    ];
+    fuzz("view/range", &inputs, &words, |bytes| {
+        fine("view/range", &asker.post("/view/range", "application/x-www-form-urlencoded", bytes));
+    });
+}
+
+/// What a plugin that means no good could have put into a recording.
+#[test]
+fn viewer_keys() {
+    let asker = Asker::new();
+    let inputs: [&[u8]; 3] = [
+        br#"{"rezolus":{"x":{"version":1,"title":"X","order":1,"groups":[{"title":"","charts":[{"title":"a","kind":"line",
+            "unit":"count","queries":[{"query":"rate(a{b=\"c\"}[$interval])","legend":"{{id}}"}]}]}]}}}"#,
+        br#"{"rezolus":{"version":"1","plugins":[{"name":"x","state":"failed","reason":"why","samplers":[{"name":"s","state":
+            "disabled","declares":["a"],"reads":["/proc/stat"],"programs":[{"attached":"kprobe x"}]}]}]}}"#,
+        br#"{"events":[{"timestamp":1,"description":"x","kind":"note"},{"timestamp":"5","source":"y","duration_ns":3}]}"#,
+    ];
+    let words: [&[u8]; 10] = [
+        b"[",
+        b"{",
+        b"null",
+        b"\"",
+        b"-1",
+        b"1e999",
+        b"\"\\ud800\"",
+        b"18446744073709551616",
+        b"\"groups\":[],",
+        b"\\u0000",
+    ];
+    let keys =
+        ["rezolus.dashboards", "rezolus.status", "events", "rezolus.missed", "rezolus.notes", "descriptions"];
+    let keys = [&keys[..], &["systeminfo", "sampling_interval_ms", "source"]].concat();
+    fuzz("keys of recordings", &inputs, &words, |bytes| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let keys: Vec<_> = keys.iter().map(|key| ((*key).to_string(), text.clone())).collect();
+        let opened =
+            asker.post("/view/open?name=b.parquet", "application/octet-stream", &recording_with(&keys));
+        assert_eq!(opened.0, StatusCode::OK, "{}", String::from_utf8_lossy(&opened.1));
+        asker.look();
+    });
+}
+
+#[test]
+fn viewer_uploads() {
+    let asker = Asker::new();
+    let whole = recording();
+    fuzz("view/open", &[&whole], &[b"PAR1", &[0; 8], &[0xff; 4], &[0x15, 0x80]], |bytes| {
+        let opened = asker.post("/view/open?name=b.parquet&as=B", "application/octet-stream", bytes);
+        fine("view/open", &opened);
+        if opened.0 == StatusCode::OK {
+            asker.look();
+            fine("differences", &asker.get("/view/differences?start=0&end=1"));
+            let saved = asker.post("/view/save", "application/json", br#"{"input": "b"}"#);
+            fine("view/save", &saved);
+        }
+    });
+    // Those that were exchanged are gone from the disk.
+    assert!(std::fs::read_dir(asker.folder.path()).unwrap().count() <= 2);
+}
+
+#[test]
+fn viewer_saves() {
+    let asker = Asker::new();
+    let inputs: [&[u8]; 2] = [
+        br#"{"input":"a","start":0,"end":0.00001,"events":[{"timestamp":1e-6,"description":"x"}],"notes":{"version":1,"cells":[]}}"#,
+        br#"{"start":null,"end":1795341600.5,"events":[],"notes":null}"#,
+    ];
+    let words: [&[u8]; 8] =
+        [b"[", b"{", b"null", b"\"", b"-1e300", b"1e999", b"\"\\u0000\"", b"18446744073709551616"];
+    fuzz("view/save", &inputs, &words, |bytes| {
+        let saved = asker.post("/view/save", "application/json", bytes);
+        fine("view/save", &saved);
+        if saved.0 == StatusCode::OK {
+            let path = asker.folder.path().join("saved");
+            std::fs::write(&path, &saved.1).unwrap();
+            assert!(Recording::open(&path).is_ok());
+        }
+    });
+}
+
+/// Only who knows the server by a name of its own is answered: a browser has `Host` from the page's address.
+#[test]
+fn viewer_hosts() {
+    let asker = Asker::new();
+    let inputs: [&[u8]; 6] =
+        [b"localhost:4244", b"127.0.0.1", b"[::1]:4244", b"evil.example:80", b"localhost.", b"127.1"];
+    let words: [&[u8]; 8] = [b":", b".", b"@", b"[", b"]", b"localhost", b"evil", b"\xff"];
+    fuzz("Host", &inputs, &words, |bytes| {
+        let Ok(host) = axum::http::HeaderValue::from_bytes(bytes) else { return };
+        let request = Request::get("/view/state").header("host", host).body(Body::empty()).unwrap();
+        let (status, _) = asker.ask(request);
+        if status == StatusCode::FORBIDDEN {
+            return;
+        }
+        assert_eq!(status, StatusCode::OK);
+        let url = format!("http://{}/", std::str::from_utf8(bytes).unwrap());
+        let host = url.parse::<axum::http::Uri>().unwrap().host().unwrap().to_ascii_lowercase();
+        let host = match host.strip_prefix('[') {
+            Some(address) => address.strip_suffix(']').unwrap(),
+            None => host.trim_end_matches('.'),
+        };
+        assert!(host == "localhost" || host.parse::<std::net::IpAddr>().is_ok(), "{url}");
     });
 }

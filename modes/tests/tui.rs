@@ -222,6 +222,24 @@ fn the_terminal_is_given_back_when_it_is_told_to_end() {
 }
 
 #[test]
+fn all_is_drawn_anew_without_asking_the_terminal() {
+    let mut shown = Shown::start(&[]);
+    shown.see("Busy");
+    shown.see("max");
+    for _ in 0..3 {
+        shown.press("\u{c}");
+        // All of the frame, and not what has changed.
+        shown.see("a recording");
+        shown.see("Busy");
+        shown.see("leave");
+        // A terminal that does not say where its cursor is would be waited for.
+        assert!(!shown.seen.contains("\u{1b}[6n"), "{:?}", shown.seen);
+    }
+    shown.press("q");
+    shown.end(0);
+}
+
+#[test]
 fn a_fault_in_a_query_is_told_in_its_chart() {
     let mut shown = Shown::start(&[("TUI_SOURCE", "panics")]);
     shown.see("a fault of the viewer: as it was told");

@@ -8,7 +8,7 @@ use super::areas::lot_at;
 use super::ask::{Drawn, Line};
 use super::axis::Scale;
 use super::text::{cut, put, width};
-use super::theme::{Depth, Theme};
+use super::theme::Theme;
 use crate::viewer::heat::Heat;
 
 /// What has a count at all is told from nothing.
@@ -161,7 +161,7 @@ fn spread(heat: &Heat, lot: usize, scale: &Scale, halves: usize) -> Vec<f64> {
 /// Two cells in a character, the upper and the lower.
 fn halfs(buffer: &mut Buffer, at: (u16, u16), upper: Option<f64>, lower: Option<f64>, theme: Theme) {
     let Some(cell) = buffer.cell_mut(at) else { return };
-    if theme.depth == Depth::None {
+    if theme.is_shaded() {
         let most = upper.unwrap_or(0.0).max(lower.unwrap_or(0.0));
         cell.set_char(Theme::shade(most));
         return;
@@ -188,9 +188,9 @@ pub fn ramp(buffer: &mut Buffer, row: Rect, from: &str, to: &str, theme: Theme) 
     }
     for at in 0..length {
         let part = f64::from(at) / f64::from(length - 1);
-        let (symbol, style) = match theme.depth {
-            Depth::None => (Theme::shade(part), Style::new()),
-            _ => ('█', Style::new().fg(theme.heat(part))),
+        let (symbol, style) = match theme.is_shaded() {
+            true => (Theme::shade(part), Style::new()),
+            false => ('█', Style::new().fg(theme.heat(part))),
         };
         put(buffer, (row.x + left + at, row.y), 1, &symbol.to_string(), style);
     }

@@ -241,9 +241,16 @@ impl Plot<'_> {
         if let [(number, line)] = lines {
             let summary = Summary::of(line);
             let of = |value: f64| units::value(value, unit);
-            let text =
-                format!("mean {}  min {}  max {}", of(summary.mean), of(summary.least), of(summary.greatest));
-            self.entry(buffer, row, *number, &format!("{}  {text}", line.name));
+            let (mean, least, greatest) = (of(summary.mean), of(summary.least), of(summary.greatest));
+            let name = &line.name;
+            // What does not fit is left out, rather than cut.
+            let candidates = [
+                format!("{name}  mean {mean}  min {least}  max {greatest}"),
+                format!("{name}  min {least}  max {greatest}"),
+                format!("{name}  max {greatest}"),
+            ];
+            let fits = |text: &&String| width(text) + 2 <= usize::from(row.width);
+            self.entry(buffer, row, *number, candidates.iter().find(fits).unwrap_or(name));
             return;
         }
         let mut sorted: Vec<&(usize, &Line)> = lines.iter().collect();

@@ -7,9 +7,11 @@ use ratatui::style::{Modifier, Style};
 use super::app::{App, Grid};
 use super::plot::Plot;
 use super::table;
-use super::text::{cut, put, width};
+use super::text::{cut, put, width, wrap};
 use super::{clock, units};
 
+/// Below that, nothing can be made out.
+const LEAST: (u16, u16) = (20, 5);
 /// Below that, the pages are not listed on the left.
 const WIDE: u16 = 100;
 /// How wide a chart is at least, unless the screen is not.
@@ -26,8 +28,10 @@ pub fn draw(app: &mut App, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
-    if area.height < 3 {
-        main(app, buffer, area);
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        for (row, text) in (area.y..area.bottom()).zip(wrap("too small", area.width.into())) {
+            put(buffer, (area.x, row), area.width, &text, Style::new());
+        }
         return;
     }
     let row = |y: u16| Rect { y, height: 1, ..area };
@@ -46,6 +50,7 @@ fn top(app: &App, buffer: &mut Buffer, row: Rect) {
     buffer.set_style(row, Style::new().add_modifier(Modifier::REVERSED));
     let state = match (app.span.is_live(), app.span.is_following()) {
         (false, _) => "recorded",
+        (true, true) if app.trouble.is_some() => "○ no answer",
         (true, true) => "● live",
         (true, false) => "‖ paused",
     };
@@ -73,9 +78,11 @@ fn top(app: &App, buffer: &mut Buffer, row: Rect) {
     };
     let room = usize::from(row.width);
     // What is looked at may be cut, but not by much.
-    let needed = width(&name).min(width(page) + 20);
+    let needed = width(&name).min(width(page) + 32);
     let fits = |text: &&String| width(text) + needed < room;
-    let right = candidates.iter().find(fits).map_or("", String::as_str);
+    // Whether it goes on is told even so.
+    let least = || candidates.last().filter(|text| 2 * width(text) < room);
+    let right = candidates.iter().find(fits).or_else(least).map_or("", String::as_str);
     let left = cut(&name, room.saturating_sub(width(right) + 1));
     let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
     put(buffer, (row.x, row.y), row.width, &left, bold);
@@ -121,6 +128,8 @@ fn bottom(app: &App, buffer: &mut Buffer, row: Rect) {
         put(buffer, (row.x, row.y), row.width, &cut(&text, room), theme.accent());
     } else if let Some(trouble) = &app.trouble {
         put(buffer, (row.x, row.y), row.width, &cut(trouble, room), theme.wrong());
+    } else if app.full {
+        put(buffer, (row.x, row.y), row.width, &cut("↑↓ scroll  s sort  esc back", room), theme.faint());
     } else if let Some(chart) = app.charts().get(app.chosen) {
         put(buffer, (row.x, row.y), row.width, &cut(&chart.description, room), theme.faint());
     }
@@ -220,20 +229,16 @@ fn charts(app: &mut App, buffer: &mut Buffer, area: Rect) {
     app.grid = Grid { rows: rows.collect(), height: across.into() };
     app.top = first_item(&items, &heights, app.chosen, app.top, area.height);
     let wide = (area.width - 2 * (columns - 1)) / columns;
+    let first = app.top.min(items.len());
+    let fitting = fit(&items[first..], &heights[first..], area.height);
     let mut y = area.y;
-    for item in &items[app.top.min(items.len())..] {
-        let left = area.bottom() - y;
+    for (item, high) in items[first..].iter().zip(fitting) {
         match item {
-            // A heading alone at the end is none of anything.
-            Item::Heading(_) if left < 5 && y > area.y => break,
             Item::Heading(title) => {
                 let style = app.theme.faint().add_modifier(Modifier::BOLD);
                 put(buffer, (area.x + 1, y), area.width, &cut(title, area.width.into()), style);
-                y += 1;
             }
-            Item::Row(_) if left < high.min(6) => break,
             Item::Row(row) => {
-                let high = high.min(left);
                 for at in row.clone() {
                     let column = (at - row.start) as u16;
                     let place = Rect { x: area.x + column * (wide + 2), y, width: wide, height: high };
@@ -242,11 +247,35 @@ fn charts(app: &mut App, buffer: &mut Buffer, area: Rect) {
                         plot.draw(buffer, place);
                     }
                 }
-                y += high;
             }
         }
-        if y >= area.bottom() {
+        y += high;
+    }
+}
+
+/// How high the items are of which there is something on screen. Rows that are left are the charts'.
+fn fit(items: &[Item], heights: &[u16], room: u16) -> Vec<u16> {
+    let (mut fitting, mut left) = (Vec::new(), room);
+    for (item, &high) in items.iter().zip(heights) {
+        let least = match item {
+            // A heading alone at the end is none of anything.
+            Item::Heading(_) if left < room => 5,
+            Item::Heading(_) => 1,
+            Item::Row(_) => high.min(6),
+        };
+        if left < least.max(1) {
             break;
         }
+        fitting.push(high.min(left));
+        left -= high.min(left);
     }
+    let rows = || items.iter().zip(0..fitting.len()).filter(|(item, _)| matches!(item, Item::Row(_)));
+    let rows: Vec<usize> = rows().map(|(_, at)| at).collect();
+    for turn in 0..usize::from(left) {
+        let Some(&at) = rows.get(turn % rows.len().max(1)) else { break };
+        if fitting[at] < HIGHEST {
+            fitting[at] += 1;
+        }
+    }
+    fitting
 }

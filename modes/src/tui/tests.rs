@@ -337,6 +337,31 @@ fn without_colours_shades_tell_what_there_is() {
 }
 
 #[test]
+fn few_colours_are_the_eight_that_any_terminal_has() {
+    let mut app = app(Depth::Few);
+    let buffer = show(&mut app, &source(), (200, 50));
+    let any = |colour| !matches!(colour, ratatui::style::Color::Rgb(..) | ratatui::style::Color::Indexed(_));
+    assert!(buffer.content.iter().all(|cell| any(cell.fg) && any(cell.bg)));
+    holds(&text(&buffer), &["░", "▒", "▓", "█"]);
+}
+
+#[test]
+fn a_screen_has_room_for_something_or_says_so() {
+    let mut app = app(Depth::Full);
+    for (width, height) in [(19, 24), (80, 4), (9, 2), (3, 8)] {
+        let screen = text(&show(&mut app, &source(), (width, height)));
+        assert_eq!(screen.split_whitespace().collect::<String>(), "toosmall", "{width} {height}");
+    }
+    holds(&text(&show(&mut app, &source(), (20, 5))), &["Time by state"]);
+    // No row is left empty, also where rows are not a multiple of charts.
+    for height in 20..40 {
+        let screen = text(&show(&mut app, &source(), (80, height)));
+        let last = screen.lines().rev().nth(1).unwrap();
+        assert!(!last.is_empty(), "{height} rows:\n{screen}");
+    }
+}
+
+#[test]
 fn a_series_keeps_its_colour_while_others_come() {
     let mut app = app(Depth::Full);
     let busy = |states: &[&str]| -> Arc<dyn Source> {
@@ -382,9 +407,11 @@ fn several_recordings_begin_together_and_are_told_apart() {
 
 #[test]
 fn what_keeps_an_agent_from_answering_is_told() {
-    let mut app = app(Depth::Full);
+    let mut app = App::new("agent".into(), SECOND, true, pages(), Theme { depth: Depth::Full, dark: true });
     app.trouble = Some("http://localhost:1: connection refused".into());
-    holds(&text(&show(&mut app, &source(), (80, 24))), &["connection refused"]);
+    holds(&text(&show(&mut app, &source(), (80, 24))), &["connection refused", "○ no answer"]);
+    app.trouble = None;
+    holds(&text(&show(&mut app, &source(), (80, 24))), &["● live"]);
 }
 
 fn values() -> impl Strategy<Value = Vec<f64>> {
@@ -401,6 +428,33 @@ fn values() -> impl Strategy<Value = Vec<f64>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
+    /// Pages come from plugins that nobody here has heard of.
+    #[test]
+    fn no_page_is_too_strange(
+        (width, height) in (20..130u16, 5..45u16),
+        texts in prop::collection::vec(".{0,30}|[\u{0}-\u{9f}\u{200b}\u{202e}日]{0,40}", 6),
+        kinds in prop::collection::vec("line|stacked|heatmap|percentiles|.{0,3}", 4),
+        queries in prop::collection::vec(prop::sample::select(vec![
+            "busy", "wait", "load", "busy or load", "histogram_quantile($quantile, wait)", "$quantile", "sum(", "", "1",
+        ]), 0..4),
+        full in any::<bool>(),
+    ) {
+        let queries: Vec<_> = queries.iter().zip(texts.iter().cycle())
+            .map(|(query, legend)| serde_json::json!({"query": query, "legend": legend})).collect();
+        let chart = |kind: &String| serde_json::json!({"title": texts[0], "description": texts[1], "kind": kind,
+            "unit": texts[2], "queries": queries, "missing": texts[3]});
+        let charts: Vec<_> = kinds.iter().map(chart).collect();
+        let page = serde_json::json!([{"title": texts[4], "groups": [{"title": texts[5], "charts": charts}]}]);
+        let pages = serde_json::from_value(page).unwrap();
+        let mut app = App::new(texts[0].clone(), SECOND, false, pages, Theme { depth: Depth::Full, dark: true });
+        if full {
+            press(&mut app, KeyCode::Enter);
+        }
+        let buffer = show(&mut app, &source(), (width, height));
+        // What would move the cursor, or worse, is not sent to the terminal.
+        prop_assert!(!buffer.content.iter().any(|cell| cell.symbol().chars().any(char::is_control)));
+    }
+
     #[test]
     fn nothing_makes_a_frame_fail(
         (width, height) in (0..130u16, 0..45u16),
@@ -411,7 +465,7 @@ proptest! {
             KeyCode::Char('s'), KeyCode::Char('?'), KeyCode::Char('/'), KeyCode::Char('1'), KeyCode::Char('日'),
         ]), 0..8),
         live in any::<bool>(),
-        depth in prop::sample::select(vec![Depth::None, Depth::Indexed, Depth::Full]),
+        depth in prop::sample::select(vec![Depth::None, Depth::Few, Depth::Indexed, Depth::Full]),
     ) {
         let mut memory = Memory::default();
         for (at, values) in data.iter().enumerate() {

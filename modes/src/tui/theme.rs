@@ -16,6 +16,12 @@ const LIGHT_HEAT: [u32; 17] = [
     0x0579ad, 0x1569ad, 0x2856a5, 0x2c4497, 0x2b3482, 0x28276b, 0x241a54,
 ];
 
+/// Of lines, where there are eight colours; their backgrounds may be those only.
+const FEW_DARK: [Color; 7] =
+    [Color::Cyan, Color::Red, Color::Yellow, Color::Blue, Color::Magenta, Color::Green, Color::Gray];
+const FEW_LIGHT: [Color; 7] =
+    [Color::Blue, Color::Red, Color::Magenta, Color::Green, Color::Cyan, Color::Yellow, Color::Black];
+
 /// What stands for heat and for areas without colours.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
@@ -23,6 +29,8 @@ const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     None,
+    /// The eight of any terminal.
+    Few,
     /// The 256 of xterm.
     Indexed,
     Full,
@@ -42,11 +50,16 @@ impl Theme {
         };
         let full = is("COLORTERM", &["truecolor", "24bit"])
             || variable("TERM").is_some_and(|term| term.ends_with("-direct") || term.contains("kitty"));
-        let none =
-            variable("NO_COLOR").is_some_and(|value| !value.is_empty()) || is("TERM", &["dumb", "vt100"]);
-        let depth = match (none, full) {
-            (true, _) => Depth::None,
-            (_, true) => Depth::Full,
+        let term = variable("TERM").unwrap_or_default();
+        let none = variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || term == "dumb"
+            || term.starts_with("vt");
+        let few = ["linux", "ansi", "cons25", "cygwin"].contains(&term.as_str())
+            || ["-16color", "-8color"].iter().any(|end| term.ends_with(end));
+        let depth = match (none, full, few) {
+            (true, ..) => Depth::None,
+            (_, true, _) => Depth::Full,
+            (.., true) => Depth::Few,
             _ => Depth::Indexed,
         };
         // Terminals that say so write foreground;background, white being 7 or 15.
@@ -58,15 +71,23 @@ impl Theme {
     fn colour(self, rgb: u32) -> Color {
         let [_, red, green, blue] = rgb.to_be_bytes();
         match self.depth {
-            Depth::None => Color::Reset,
+            Depth::None | Depth::Few => Color::Reset,
             Depth::Indexed => Color::Indexed(nearest(red, green, blue)),
             Depth::Full => Color::Rgb(red, green, blue),
         }
     }
 
-    /// Of the series with this number; again after eight.
+    /// Of the series with this number; again after seven or eight.
     pub fn series(self, number: usize) -> Color {
+        if self.depth == Depth::Few {
+            return if self.dark { FEW_DARK } else { FEW_LIGHT }[number % FEW_DARK.len()];
+        }
         self.colour(if self.dark { DARK } else { LIGHT }[number % DARK.len()])
+    }
+
+    /// Whether shades are to stand for heat: there are not as many colours.
+    pub fn is_shaded(self) -> bool {
+        matches!(self.depth, Depth::None | Depth::Few)
     }
 
     /// From 0 to 1.
@@ -91,7 +112,7 @@ impl Theme {
     /// Labels of axes, hints.
     pub fn faint(self) -> Style {
         match self.depth {
-            Depth::None => Style::new().add_modifier(Modifier::DIM),
+            Depth::None | Depth::Few => Style::new().add_modifier(Modifier::DIM),
             _ => Style::new().fg(self.colour(if self.dark { 0x8a8f98 } else { 0x6a6f78 })),
         }
     }
@@ -99,7 +120,7 @@ impl Theme {
     /// Lines of a grid.
     pub fn grid(self) -> Style {
         match self.depth {
-            Depth::None => Style::new().add_modifier(Modifier::DIM),
+            Depth::None | Depth::Few => Style::new().add_modifier(Modifier::DIM),
             _ => Style::new().fg(self.colour(if self.dark { 0x3a3f48 } else { 0xd0d4da })),
         }
     }
@@ -112,14 +133,15 @@ impl Theme {
     pub fn wrong(self) -> Style {
         match self.depth {
             Depth::None => Style::new().add_modifier(Modifier::BOLD),
+            Depth::Few => Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
             _ => Style::new().fg(self.colour(if self.dark { 0xef869e } else { 0xa02030 })),
         }
     }
 
     /// Of the greatest values that a line's means hide.
     pub fn weak(self, number: usize) -> Style {
-        if self.depth == Depth::None {
-            return Style::new().add_modifier(Modifier::DIM);
+        if self.is_shaded() {
+            return Style::new().fg(self.series(number)).add_modifier(Modifier::DIM);
         }
         let (colours, background) = if self.dark { (DARK, 0x15181d) } else { (LIGHT, 0xffffff) };
         Style::new().fg(self.colour(mix(colours[number % colours.len()], background, 0.55)))
@@ -173,6 +195,14 @@ mod tests {
         assert_eq!(theme(&[("COLORTERM", "truecolor")]).depth, Depth::Full);
         assert_eq!(theme(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]).depth, Depth::None);
         assert_eq!(theme(&[("NO_COLOR", "")]).depth, Depth::Indexed);
+        for term in ["linux", "xterm-16color", "ansi"] {
+            assert_eq!(theme(&[("TERM", term)]).depth, Depth::Few, "{term}");
+        }
+        for term in ["vt220", "vt100", "dumb"] {
+            assert_eq!(theme(&[("TERM", term)]).depth, Depth::None, "{term}");
+        }
+        assert_eq!(theme(&[("TERM", "xterm-256color")]).depth, Depth::Indexed);
+        assert_eq!(theme(&[("TERM", "linux")]).series(8), Color::Red);
         assert!(theme(&[]).dark && theme(&[("COLORFGBG", "15;0")]).dark);
         assert!(!theme(&[("COLORFGBG", "0;15")]).dark);
         assert_eq!(theme(&[("NO_COLOR", "1")]).series(3), Color::Reset);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -33,15 +34,20 @@ pub async fn guard(State(names): State<Arc<[String]>>, request: Request, next: N
 }
 
 fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let text = match headers.get(header::HOST) {
-        Some(host) => host.to_str().ok()?,
-        None => uri.authority()?.as_str(),
+    let authority: Authority = match headers.get(header::HOST) {
+        Some(host) => host.to_str().ok()?.parse().ok()?,
+        None => uri.authority()?.clone(),
     };
-    let without_port = match text.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => text.split(':').next()?,
-    };
-    Some(without_port.trim_end_matches('.').to_ascii_lowercase())
+    // All there may be besides is a port.
+    let host = authority.host();
+    let port = authority.as_str().strip_prefix(host)?;
+    if !port.is_empty() && !port.strip_prefix(':')?.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match host.strip_prefix('[') {
+        Some(rest) => Some(rest.strip_suffix(']')?.into()),
+        None => Some(host.trim_end_matches('.').to_ascii_lowercase()),
+    }
 }
 
 /// An address cannot be made to point elsewhere.
@@ -73,9 +79,17 @@ mod tests {
         ] {
             assert!(ours(good), "{good}");
         }
-        for bad in
-            ["evil.example:4260", "", "127.0.0.1.evil.example", "localhost.evil", "x]", "box.example.org"]
-        {
+        for bad in [
+            "evil.example:4260",
+            "",
+            "127.0.0.1.evil.example",
+            "localhost.evil",
+            "x]",
+            "box.example.org",
+            "localhost:80:evil",
+            "[::1]evil",
+            "localhost@evil.example",
+        ] {
             assert!(!ours(bad), "{bad}");
         }
         assert!(!is_ours(None, &[]));
