@@ -1,6 +1,7 @@
 // What is checked: a name, on which server (full, empty, both), and how.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { accessible } from './axe.mjs';
 
 const drawn = (page) => page.waitForSelector('.plot canvas');
 const hash = (page) => page.evaluate(() => location.hash);
@@ -303,6 +304,7 @@ async function names(page, url) {
 }
 
 export const checks = {
+  'accessible: nothing open': { on: 'empty', run: accessible('empty') },
   'every page at three widths': { run: everyPage },
   'zoom and back': { run: zoom },
   'deep link': { run: deepLink },
@@ -320,4 +322,6 @@ export const checks = {
   'a chart added to a page': { run: added },
   'names of controls': { run: names },
   'A and B': { on: 'both', run: compare },
+  'accessible: one input': { run: accessible('full') },
+  'accessible: two inputs': { on: 'both', run: accessible('both') },
 };

@@ -24,7 +24,8 @@ export function CgroupPicker() {
   const names = useNames();
   const chosen = view.selected.value.cgroups ?? [];
   const others = view.withOthers.value;
-  if (!names.length && !chosen.length) return null;
+  // Of one there is nothing to choose.
+  if (names.length < 2 && !chosen.length) return null;
   const set = (next: string[]) => view.choose('cgroups', next);
   const toggle = (name: string, on: boolean) => set(on ? [...chosen, name] : chosen.filter((c) => c !== name));
   const words = find.toLowerCase().split(/\s+/).filter(Boolean);

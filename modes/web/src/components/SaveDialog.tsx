@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { saveCopy } from '../api/client';
-import { formatDuration } from '../lib/time';
+import { formatLength } from '../lib/time';
 import { cells, saved } from '../state/notebook';
 import * as view from '../state/view';
 import { Dialog } from './Dialog';
@@ -61,10 +61,10 @@ export function SaveDialog({ close }: { close: () => void }) {
           </label>
         )}
         <label class="choice">
-          <input type="radio" name="span" checked={whole} onChange={() => setWhole(true)} /> all of it, {formatDuration(input.end - input.start)}
+          <input type="radio" name="span" checked={whole} onChange={() => setWhole(true)} /> all of it, {formatLength(input.end - input.start)}
         </label>
         <label class="choice">
-          <input type="radio" name="span" checked={!whole} onChange={() => setWhole(false)} /> what is on screen, {formatDuration(end - start)}
+          <input type="radio" name="span" checked={!whole} onChange={() => setWhole(false)} /> what is on screen, {formatLength(end - start)}
         </label>
         <p class="note">
           {side

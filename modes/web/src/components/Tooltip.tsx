@@ -1,3 +1,4 @@
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { lotAt, totalOf, type Drawn, type Heat, type Lines } from '../lib/drawn';
 import { byLot, MARKED, quantileName, quantilesOf } from '../lib/histogram';
 import { seriesColor } from '../lib/palette';
@@ -29,6 +30,10 @@ const MOST = 14;
 /** All values at the crosshair, greatest first, beside it. */
 export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }: Props) {
   const at = view.cursor.value;
+  const root = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (root.current) keepOnScreen(root.current);
+  });
   if (!at || at.chart !== id) return null;
   const { start, end } = view.range.value;
   const lot = lotAt(drawn, at.time);
@@ -39,7 +44,7 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
   const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
   const hidden = rows.length - MOST;
   return (
-    <div class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
+    <div ref={root} class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
       <div class="when">{formatTime(drawn.start + lot * drawn.step, Math.min(drawn.step, 1))}</div>
       <table>
         {rows.some((row) => row.more) && (
@@ -66,6 +71,16 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
       {rows.length === 0 && <div class="when">no value</div>}
     </div>
   );
+}
+
+/** Beside the edges of the screen it is nearer to the crosshair, or over it. */
+function keepOnScreen(tooltip: HTMLElement) {
+  tooltip.style.translate = '';
+  const { left, right, bottom } = tooltip.getBoundingClientRect();
+  const room = document.documentElement.clientWidth;
+  const x = left < 4 ? 4 - left : Math.min(0, room - 4 - right);
+  const y = Math.min(0, innerHeight - 4 - bottom);
+  if (x || y) tooltip.style.translate = `${x}px ${y}px`;
 }
 
 function values(drawn: Lines, lot: number, unit: string, heat: boolean, only: Set<string> | null): Row[] {

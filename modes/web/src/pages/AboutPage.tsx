@@ -1,7 +1,7 @@
 import type { About, Input } from '../api/types';
 import { Samplers } from '../components/Samplers';
 import { Topology, type SystemInfo } from '../components/Topology';
-import { formatDuration, formatTime } from '../lib/time';
+import { formatDuration, formatLength, formatTime } from '../lib/time';
 import { formatValue } from '../lib/units';
 import * as view from '../state/view';
 
@@ -56,7 +56,7 @@ function facts(input: Input, about: About | null): [string, string][] {
     ['source', input.source],
     ['from', formatTime(input.start, 1)],
     ['to', formatTime(input.end, 1)],
-    ['duration', formatDuration(input.end - input.start)],
+    ['duration', formatLength(input.end - input.start)],
     ['interval', formatDuration(input.interval)],
     ['series', String(input.series)],
   ];

@@ -66,6 +66,7 @@ export function ExplorerPage() {
           remove={list.length > 1 ? () => remove(at) : undefined}
         />
       ))}
+      {!view.queries.value.length && <Beginnings />}
       {history.length > 0 && (
         <section class="group">
           <h2>Asked before</h2>
@@ -84,6 +85,30 @@ export function ExplorerPage() {
         </section>
       )}
     </>
+  );
+}
+
+/** The first chart of each page, as something to begin with. */
+function Beginnings() {
+  const charts = new Map<string, Chart>();
+  for (const { groups } of view.dashboards.value) {
+    const chart = groups.flatMap((g) => g.charts).find((c) => !c.missing && c.kind !== 'percentiles' && !charts.has(c.title));
+    if (chart) charts.set(chart.title, chart);
+  }
+  if (!charts.size) return null;
+  return (
+    <section class="group">
+      <h2>To begin with</h2>
+      <ul class="history">
+        {[...charts.values()].map((chart) => (
+          <li key={chart.title}>
+            <button onClick={() => view.explore(chart.queries, chart.kind, chart.unit)}>
+              {chart.title} <code>{chart.queries[0]!.query}</code>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ChartCard } from '../components/ChartCard';
 import { Markdown } from '../components/Markdown';
 import { moved, type Cell, type ChartCell, type TextCell } from '../lib/notebook';
-import { formatTime } from '../lib/time';
+import { formatSpan, formatTime } from '../lib/time';
 import { cells, forget, removeEvent, setCells, unsaved } from '../state/notebook';
 import * as view from '../state/view';
 
@@ -121,7 +121,7 @@ function Pinned({ cell, at, set }: { cell: ChartCell; at: number; set: (cell: Ch
       <div class="head">
         <input class="title" aria-label="title" value={title} onChange={(e) => set({ ...cell, title: e.currentTarget.value })} />
         <button title="show what was on screen" onClick={() => view.show(from, to)}>
-          {formatTime(from, 1)} – {formatTime(to, 1)}
+          {formatSpan(from, to).join(' – ')}
         </button>
       </div>
       <ChartCard id={`note/${at}`} chart={chart} height={240} as={cell.as} />
