@@ -1,4 +1,4 @@
-// Everything the page can look like: a name, on which server (full, empty, both, live), and how to get there.
+// Everything the page can look like: a name, on which server (full, empty, both, live), whether something is over it, and how to get there.
 
 /** Everything on screen is drawn: no card there waits for data, and each has its canvas or says why not. */
 export const settled = () => {
@@ -54,10 +54,10 @@ export const scenes = {
     ['overview', 'cpu', 'scheduler', 'memory', 'network', 'tcp', 'blockio', 'syscall', 'cgroups', 'exceptions', 'agent'].map((id) => [id, { open: at(id) }]),
   ),
   small: { open: at('cpu?s=size:small') },
-  tooltip: { open: then('cpu', point) },
-  'chart menu': { open: then('cpu', (page) => menuOf(page, 'CPU time by state')) },
+  tooltip: { over: true, open: then('cpu', point) },
+  'chart menu': { over: true, open: then('cpu', (page) => menuOf(page, 'CPU time by state')) },
   // Where there is more than one cgroup.
-  'cgroup picker': { open: then('cgroups', async (page) => (await page.locator('.picker').count()) && page.locator('.picker summary').click()) },
+  'cgroup picker': { over: true, open: then('cgroups', async (page) => (await page.locator('.picker').count()) && page.locator('.picker summary').click()) },
   table: { open: at('cpu?s=as/cpu/Usage/CPU+time+by+state:table') },
   heatmap: { open: at(as('heatmap')) },
   spectrum: { open: at(as('spectrum')) },
@@ -65,12 +65,12 @@ export const scenes = {
   explorer: { open: at('explore') },
   'explorer with a query': { open: at(QUERY) },
   'explorer with a mistake': { open: at('explore?q=sum(rate(cpu_usage') },
-  completion: { open: then('explore', (page) => page.locator('textarea').pressSequentially('rate(cpu_')) },
-  'add to': { open: then(QUERY, (page) => page.locator('summary', { hasText: 'Add to' }).click()) },
+  completion: { over: true, open: then('explore', (page) => page.locator('textarea').pressSequentially('rate(cpu_')) },
+  'add to': { over: true, open: then(QUERY, (page) => page.locator('summary', { hasText: 'Add to' }).click()) },
   metrics: { open: at('metrics') },
   about: { open: at('about') },
   notebook: { open: at('notebook') },
-  'notebook with cells': { open: then('cpu', noted), writes: true },
+  'notebook with cells': { open: then('cpu', noted) },
   keys: { open: then('cpu', (page) => page.keyboard.press('?')) },
   'open dialog': { open: then('cpu', (page) => bar(page, /^open$/)) },
   'save dialog': { open: then('cpu', (page) => bar(page, /^save$/)) },

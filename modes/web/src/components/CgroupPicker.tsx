@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { getLabelValues } from '../api/client';
 import * as view from '../state/view';
+import { Picker } from './Picker';
 
 const MOST = 200;
 
@@ -32,8 +33,7 @@ export function CgroupPicker() {
   const found = names.filter((n) => words.every((w) => n.toLowerCase().includes(w)));
   return (
     <>
-      <details class="picker" onKeyDown={(e) => e.key === 'Escape' && (e.currentTarget.open = false)}>
-        <summary>{chosen.length ? `${chosen.length} of ${names.length} cgroups` : `All ${names.length} cgroups`}</summary>
+      <Picker summary={chosen.length ? `${chosen.length} of ${names.length} cgroups` : `All ${names.length} cgroups`}>
         <div class="sheet">
           <input
             type="search"
@@ -55,7 +55,7 @@ export function CgroupPicker() {
             Show all
           </button>
         </div>
-      </details>
+      </Picker>
       {chosen.length > 0 && (
         <>
           <ul class="chosen" aria-label="cgroups that are compared">

@@ -16,6 +16,8 @@ interface Props {
   height?: number;
   /** Whether it may be higher where it has many rows. */
   tall?: boolean;
+  /** What its title is on its page. */
+  heading?: 'h2' | 'h3';
   /** How it is shown unless the address says. */
   as?: string[] | undefined;
   /** Takes it off the page. */
@@ -61,7 +63,7 @@ function useSeen() {
   return { ref, near, visible, width };
 }
 
-export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, tall = true, as = [], remove }: Props) {
+export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, tall = true, heading: Heading = 'h3', as = [], remove }: Props) {
   const { ref, near, visible, width } = useSeen();
   const key = `as/${id}`;
   const ways = readWays(chart, view.selected.value[key] ?? as);
@@ -84,14 +86,9 @@ export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, tal
   const ratio = drawn?.kind === 'lines' && view.inputs.value.length > 1 && view.compare.value.mode === 'ratio';
   const ready = drawn && shape && fits(drawn, shape);
   return (
-    <section
-      class="card"
-      ref={ref}
-      aria-label={chart.title}
-      aria-busy={loading}
-    >
+    <article class="card" ref={ref} aria-label={chart.title} aria-busy={loading}>
       <header>
-        <h3 title={chart.description}>{chart.title}</h3>
+        <Heading title={chart.description}>{chart.title}</Heading>
         <span class="unit">{ratio ? 'B / A' : chart.unit === 'count' ? '' : chart.unit}</span>
         <ChartMenu chart={chart} drawn={drawn} only={only} canvases={canvases} ways={ways} shapes={shapes} change={change} remove={remove} />
       </header>
@@ -103,7 +100,7 @@ export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, tal
         <div class="waiting" style={{ height: `${height}px` }} />
       )}
       {drawn && <Notes drawn={drawn} all={id.startsWith('explore/')} />}
-    </section>
+    </article>
   );
 }
 

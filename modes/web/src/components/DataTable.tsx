@@ -10,7 +10,7 @@ export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
   const rows = tabled(drawn);
   const two = rows.some((row) => row.side);
   return (
-    <div class="scroll table" tabIndex={0} role="region" aria-label="values">
+    <div class="scroll table" tabIndex={0} role="group" aria-label="values">
       <table>
         <caption>
           {formatSpan(times[0]!, times.at(-1)!).join(' to ')}

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import { ChartCard } from '../components/ChartCard';
+import { Picker } from '../components/Picker';
 import { QueryInput } from '../components/QueryInput';
 import { unitOf } from '../lib/promql/unit';
 import { addTo } from '../state/extra';
@@ -151,7 +152,7 @@ function Asked({ at, query, history, set, remove }: AskedProps) {
           </button>
         )}
       </div>
-      {query && <ChartCard key={`${query} ${kind}`} id={`explore/${at}`} chart={chart} height={320} />}
+      {query && <ChartCard key={`${query} ${kind}`} id={`explore/${at}`} chart={chart} height={320} heading="h2" />}
     </section>
   );
 }
@@ -170,8 +171,7 @@ function AddChart({ chart }: { chart: Chart }) {
     say('Added.');
   };
   return (
-    <details class="picker" onToggle={() => say('')} onKeyDown={(e) => e.key === 'Escape' && (e.currentTarget.open = false)}>
-      <summary>Add to…</summary>
+    <Picker summary="Add to…" onToggle={() => say('')}>
       <form
         class="sheet"
         onSubmit={(e) => {
@@ -196,6 +196,6 @@ function AddChart({ chart }: { chart: Chart }) {
         </label>
         <button class="main">Add</button> <span role="status">{said}</span>
       </form>
-    </details>
+    </Picker>
   );
 }

@@ -124,7 +124,7 @@ function Pinned({ cell, at, set }: { cell: ChartCell; at: number; set: (cell: Ch
           {formatSpan(from, to).join(' – ')}
         </button>
       </div>
-      <ChartCard id={`note/${at}`} chart={chart} height={240} as={cell.as} />
+      <ChartCard id={`note/${at}`} chart={chart} height={240} as={cell.as} heading="h2" />
     </>
   );
 }

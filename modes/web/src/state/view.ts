@@ -62,6 +62,14 @@ export const pinned = computed(() => {
 
 export const pin = (time: number | null) => choose('at', time === null ? [] : [time.toFixed(3)]);
 
+/** Moves the kept instant by shares of what is on screen, from the middle if none is kept there. */
+export function step(share: number) {
+  const { start, end } = range.value;
+  const kept = pinned.value;
+  const from = kept !== null && kept >= start && kept <= end ? kept : (start + end) / 2;
+  pin(Math.min(end, Math.max(start, from + share * (end - start))));
+}
+
 /** Events of the first input that were added on the page. */
 export const added = signal<TimedEvent[]>([]);
 
