@@ -189,6 +189,34 @@ async function compare(page, url) {
   await page.waitForSelector('.asked .plot canvas');
 }
 
+/** An event of B is where B is laid over A, and goes into a copy of B. Here both are the same recording: it is of both. */
+async function eventOfB(page, url) {
+  await page.goto(`${url}#/cpu?compare=overlay:2`);
+  await drawn(page);
+  await page.keyboard.press('e');
+  await page.locator('dialog select').selectOption({ label: 'b' });
+  await page.getByLabel('what happened').fill('of B');
+  await page.keyboard.press('Enter');
+  const marks = page.locator('.card', { hasText: 'Busy' }).first();
+  await marks.locator('.event.of-b').waitFor({ state: 'attached' });
+  const share = (mark) => mark.evaluate((m) => parseFloat(m.style.left) / parseFloat(m.closest('.over').style.width));
+  const [ofA, ofB] = [marks.locator('.event:not(.of-b)').first(), marks.locator('.event.of-b').first()];
+  assert.equal(await ofB.getAttribute('title'), 'b: of B');
+  assert.equal(await ofB.getAttribute('data-of'), 'B');
+  assert.ok(Math.abs((await share(ofB)) - 0.5) < 0.01, 'what is noted in the middle is in the middle');
+  assert.ok((await share(ofA)) > (await share(ofB)) + 0.01, "A's is two seconds later");
+  await page.locator('.toolbar button', { hasText: /^save$/ }).click();
+  await page.locator('dialog select').selectOption({ index: 1 });
+  await page.locator('dialog .note', { hasText: '1 added event' }).waitFor();
+  const [copy] = await Promise.all([page.waitForEvent('download'), page.locator('dialog .main').click()]);
+  assert.match((await readFile(await copy.path())).toString('latin1'), /of B/);
+  await page.evaluate(() => (location.hash = '#/notebook'));
+  await page.locator('.events li', { hasText: 'b: of B' }).waitFor();
+  page.on('dialog', (dialog) => dialog.accept());
+  await page.locator('button', { hasText: 'Forget' }).click();
+  await page.waitForFunction(() => !document.querySelector('.events'));
+}
+
 /** The item of the menu of a chart. */
 async function choose(page, chart, item) {
   await page.locator('.card', { hasText: chart }).first().locator('.menu > button').click();
@@ -428,6 +456,7 @@ export const checks = {
   'the focus comes back': { run: focusBack },
   'keys alone': { run: keysAlone },
   'reduced motion': { run: still },
+  'an event of B': { on: 'both', run: eventOfB },
   'A and B': { on: 'both', run: compare },
   'accessible: one input': { run: accessible('full') },
   'accessible: two inputs': { on: 'both', run: accessible('both') },

@@ -26,6 +26,8 @@ interface Row {
 }
 
 const MOST = 14;
+/** From the crosshair (px). */
+const APART = 12;
 
 /** All values at the crosshair, greatest first, beside it. */
 export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }: Props) {
@@ -41,10 +43,9 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
   const rows = drawn.kind === 'heat' ? spread(drawn, lot, unit) : values(drawn, lot, unit, heat, only);
   if (drawn.kind === 'lines' && stacked && !heat && rows.length > 1) rows.unshift(...totals(drawn, lot, unit, only));
   const x = ROOM.left + ((at.time - start) / (end - start)) * (width - ROOM.left - ROOM.right);
-  const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
   const hidden = rows.length - MOST;
   return (
-    <div ref={root} class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
+    <div ref={root} class="tooltip" style={{ left: `${x + APART}px`, top: `${Math.min(16, height / 4)}px` }}>
       <div class="when">{formatTime(drawn.start + lot * drawn.step, Math.min(drawn.step, 1))}</div>
       <table>
         {rows.some((row) => row.more) && (
@@ -73,12 +74,12 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
   );
 }
 
-/** Beside the edges of the screen it is nearer to the crosshair, or over it. */
+/** On the other side of the crosshair where the screen ends; over it where there is no room on either. */
 function keepOnScreen(tooltip: HTMLElement) {
   tooltip.style.translate = '';
-  const { left, right, bottom } = tooltip.getBoundingClientRect();
-  const room = document.documentElement.clientWidth;
-  const x = left < 4 ? 4 - left : Math.min(0, room - 4 - right);
+  const { left, right, bottom, width } = tooltip.getBoundingClientRect();
+  const room = document.documentElement.clientWidth - 4;
+  const x = right > room ? Math.max(4 - left, -width - 2 * APART) : 0;
   const y = Math.min(0, innerHeight - 4 - bottom);
   if (x || y) tooltip.style.translate = `${x}px ${y}px`;
 }

@@ -100,18 +100,20 @@ function Facts({ facts }: { facts: [string, string][] }) {
 function Happened({ about, side }: { about: About | null; side: number }) {
   const events = view.eventsOf(side);
   const missed = about?.missed ?? [];
+  const shift = view.shiftOf(side);
+  const show = (start: number, end: number) => view.show(start - shift, end - shift);
   if (!events.length && !missed.length) return <p class="note">No events, and no tick was missed.</p>;
   return (
     <ul class="events">
       {events.map((e) => (
         <li key={`${e.timestamp} ${e.description}`}>
-          <button onClick={() => view.show(e.timestamp - 30, e.timestamp + 30)}>{formatTime(e.timestamp, 1)}</button>{' '}
+          <button onClick={() => show(e.timestamp - 30, e.timestamp + 30)}>{formatTime(e.timestamp, 1)}</button>{' '}
           {e.description} <i>{e.kind}</i>
         </li>
       ))}
       {missed.map((m) => (
         <li key={`missed ${m.start}`}>
-          <button onClick={() => view.show(m.start - 10, m.end + 10)}>{formatTime(m.start, 1)}</button> {m.count} ticks missed:{' '}
+          <button onClick={() => show(m.start - 10, m.end + 10)}>{formatTime(m.start, 1)}</button> {m.count} ticks missed:{' '}
           {m.reason}
         </li>
       ))}

@@ -100,7 +100,7 @@ function Beginnings() {
   return (
     <section class="group">
       <h2>To begin with</h2>
-      <ul class="history">
+      <ul class="history beginnings">
         {[...charts.values()].map((chart) => (
           <li key={chart.title}>
             <button onClick={() => view.explore(chart.queries, chart.kind, chart.unit)}>
