@@ -1,29 +1,12 @@
 // What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING], or URL of an agent, which is
 // followed for $MINUTES. Prints one line per figure.
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
+import { CHROMIUM, FLAGS, serve, sleep } from './servers.mjs';
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--enable-precise-memory-info'];
 const MINUTES = Number(process.env.MINUTES ?? 10);
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
 const say = (what, value, unit, limit) => console.log(`${what.padEnd(58)} ${value.toFixed(unit === 'ms' ? 0 : 1).padStart(8)} ${unit.padEnd(4)} ${limit ?? ''}`);
-
-const running = new Set();
-process.on('exit', () => running.forEach((child) => child.kill()));
-
-async function serve(port, inputs) {
-  const child = spawn(process.env.REZOLUS, ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs], { stdio: ['ignore', 'ignore', 'inherit'] });
-  running.add(child);
-  const url = `http://127.0.0.1:${port}/`;
-  while (!(await fetch(`${url}view/state`).then((r) => r.ok, () => false))) {
-    if (child.exitCode !== null) throw new Error(`rezolus view ended with ${child.exitCode}`);
-    await sleep(20);
-  }
-  const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) / 1024;
-  return { url, resident, stop: () => child.kill() };
-}
 
 /** Everything on screen is drawn: no card there waits for data, and each has its canvas or says why not. */
 const settled = () => {
@@ -167,7 +150,7 @@ async function panned(page) {
   for (let i = 0; i < links; i++) {
     await page.evaluate(`document.querySelectorAll('.links a')[${i}].click()`);
     await sleep(50);
-    count.push(await page.locator('.card:not(.missing-card)').count());
+    count.push(await page.locator('.card').count());
   }
   const most = count.indexOf(Math.max(...count));
   await page.evaluate(`document.querySelectorAll('.links a')[${most}].click()`);
@@ -225,7 +208,7 @@ async function renderer(browser) {
 }
 
 const [hour, day] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, '--enable-precise-memory-info'] });
 try {
   if (/^https?:/.test(hour)) await followed(browser, hour);
   else await recorded();

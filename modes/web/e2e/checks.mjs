@@ -1,6 +1,7 @@
 // What is checked: a name, on which server (full, empty, both), and how.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { accessible } from './axe.mjs';
 
 const drawn = (page) => page.waitForSelector('.plot canvas');
 const hash = (page) => page.evaluate(() => location.hash);
@@ -188,6 +189,34 @@ async function compare(page, url) {
   await page.waitForSelector('.asked .plot canvas');
 }
 
+/** An event of B is where B is laid over A, and goes into a copy of B. Here both are the same recording: it is of both. */
+async function eventOfB(page, url) {
+  await page.goto(`${url}#/cpu?compare=overlay:2`);
+  await drawn(page);
+  await page.keyboard.press('e');
+  await page.locator('dialog select').selectOption({ label: 'b' });
+  await page.getByLabel('what happened').fill('of B');
+  await page.keyboard.press('Enter');
+  const marks = page.locator('.card', { hasText: 'Busy' }).first();
+  await marks.locator('.event.of-b').waitFor({ state: 'attached' });
+  const share = (mark) => mark.evaluate((m) => parseFloat(m.style.left) / parseFloat(m.closest('.over').style.width));
+  const [ofA, ofB] = [marks.locator('.event:not(.of-b)').first(), marks.locator('.event.of-b').first()];
+  assert.equal(await ofB.getAttribute('title'), 'b: of B');
+  assert.equal(await ofB.getAttribute('data-of'), 'B');
+  assert.ok(Math.abs((await share(ofB)) - 0.5) < 0.01, 'what is noted in the middle is in the middle');
+  assert.ok((await share(ofA)) > (await share(ofB)) + 0.01, "A's is two seconds later");
+  await page.locator('.toolbar button', { hasText: /^save$/ }).click();
+  await page.locator('dialog select').selectOption({ index: 1 });
+  await page.locator('dialog .note', { hasText: '1 added event' }).waitFor();
+  const [copy] = await Promise.all([page.waitForEvent('download'), page.locator('dialog .main').click()]);
+  assert.match((await readFile(await copy.path())).toString('latin1'), /of B/);
+  await page.evaluate(() => (location.hash = '#/notebook'));
+  await page.locator('.events li', { hasText: 'b: of B' }).waitFor();
+  page.on('dialog', (dialog) => dialog.accept());
+  await page.locator('button', { hasText: 'Forget' }).click();
+  await page.waitForFunction(() => !document.querySelector('.events'));
+}
+
 /** The item of the menu of a chart. */
 async function choose(page, chart, item) {
   await page.locator('.card', { hasText: chart }).first().locator('.menu > button').click();
@@ -302,7 +331,111 @@ async function names(page, url) {
   await page.waitForFunction(() => !document.querySelector('dialog'));
 }
 
+/** What has the focus: whether it is seen, and where it is. */
+const focused = (page) =>
+  page.evaluate(() => {
+    const at = document.activeElement;
+    const { top, bottom, width } = at.getBoundingClientRect();
+    const { outlineStyle } = getComputedStyle(at);
+    const last = window.last;
+    window.last = at;
+    return {
+      body: at === document.body,
+      name: at.getAttribute('aria-label') || at.textContent.trim().slice(0, 40) || at.outerHTML.slice(0, 60),
+      seen: bottom > 0 && top < innerHeight && width > 0 && (outlineStyle !== 'none' || at.matches('.query textarea')),
+      forward: !last?.isConnected || Boolean(last.compareDocumentPosition(at) & Node.DOCUMENT_POSITION_FOLLOWING),
+    };
+  });
+
+/** Tab goes through everything in the order of the page, and where it is can be seen. */
+async function tabbing(page, url) {
+  await page.goto(`${url}#/cpu`);
+  await drawn(page);
+  const visited = [];
+  for (let i = 0; i < 80; i++) {
+    await page.keyboard.press('Tab');
+    const at = await focused(page);
+    if (at.body) break;
+    assert.ok(at.seen, `the focus is not seen on ${at.name}`);
+    assert.ok(at.forward, `the focus goes back to ${at.name}`);
+    visited.push(at.name);
+  }
+  assert.equal(visited[0], 'Skip to the charts');
+  for (const name of ['About', 'zoom in', 'save', 'keys', 'menu of Busy']) assert.ok(visited.includes(name), `Tab does not reach ${name}`);
+}
+
+/** Dialogs keep the focus until Escape gives it back; so do menus, and what they do. */
+async function focusBack(page, url) {
+  await page.goto(`${url}#/cpu`);
+  await drawn(page);
+  for (const name of [/^open$/, /^save$/, /^event$/, /^\?$/]) {
+    const button = page.locator('.toolbar button', { hasText: name });
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog[open]');
+    for (let i = 0; i < 12; i++) {
+      await page.keyboard.press('Tab');
+      // Between the last and the first the browser's own controls have their turn.
+      assert.ok(await page.evaluate(() => document.activeElement === document.body || document.activeElement.closest('dialog')), `Tab leaves ${name}`);
+    }
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(() => !document.querySelector('dialog'));
+    assert.ok(await button.evaluate((b) => b === document.activeElement), `the focus does not come back from ${name}`);
+  }
+  const menu = page.locator('.card', { hasText: 'Busy' }).first().locator('.menu > button');
+  const back = () => menu.evaluate((b) => b === document.activeElement);
+  await menu.focus();
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('End');
+  assert.match(await page.evaluate(() => document.activeElement.textContent), /notebook/);
+  await page.keyboard.press('Escape');
+  assert.ok(await back(), 'Escape gives the focus back to the menu');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.table table');
+  assert.ok(await back(), 'what a menu does leaves the focus with its chart');
+}
+
+/** An instant is kept from the keyboard; keys without a modifier can be turned off. */
+async function keysAlone(page, url) {
+  await page.goto(`${url}#/cpu`);
+  await drawn(page);
+  const instant = () => page.evaluate(() => Number(/s=at:([\d.]+)/.exec(location.hash)?.[1]));
+  await page.keyboard.press('.');
+  await page.waitForFunction(() => /s=at:/.test(location.hash));
+  const first = await instant();
+  await page.keyboard.press(',');
+  await page.waitForFunction((first) => Number(/s=at:([\d.]+)/.exec(location.hash)[1]) < first, first);
+  await page.keyboard.press('?');
+  await page.getByLabel('keys without Ctrl or Alt').uncheck();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('dialog'));
+  await page.keyboard.press('s');
+  await page.keyboard.press('e');
+  await page.waitForTimeout(100);
+  assert.equal(await page.locator('dialog, .grid.small').count(), 0);
+  await page.evaluate(() => localStorage.clear());
+}
+
+/** Nothing moves by itself for those who asked for that. */
+async function still(page, url) {
+  await page.goto(url);
+  await drawn(page);
+  const moving = () =>
+    page.evaluate(() => {
+      const card = Object.assign(document.createElement('div'), { className: 'waiting' });
+      document.body.append(card);
+      const running = document.getAnimations().length;
+      card.remove();
+      return running;
+    });
+  assert.ok((await moving()) > 0, 'what waits is seen to wait');
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  assert.equal(await moving(), 0);
+}
+
 export const checks = {
+  'accessible: nothing open': { on: 'empty', run: accessible('empty') },
   'every page at three widths': { run: everyPage },
   'zoom and back': { run: zoom },
   'deep link': { run: deepLink },
@@ -319,5 +452,12 @@ export const checks = {
   'a chart as files': { run: files },
   'a chart added to a page': { run: added },
   'names of controls': { run: names },
+  'tabbing through a page': { run: tabbing },
+  'the focus comes back': { run: focusBack },
+  'keys alone': { run: keysAlone },
+  'reduced motion': { run: still },
+  'an event of B': { on: 'both', run: eventOfB },
   'A and B': { on: 'both', run: compare },
+  'accessible: one input': { run: accessible('full') },
+  'accessible: two inputs': { on: 'both', run: accessible('both') },
 };

@@ -1,5 +1,6 @@
 // What is checked on something live: `live` has its viewer and what it looks at, each of which can be ended and begun again.
 import assert from 'node:assert/strict';
+import { accessible } from './axe.mjs';
 
 const span = (page) => page.locator('.what span').textContent();
 const button = (page) => page.locator('[aria-label=live] button');
@@ -51,6 +52,7 @@ async function sourceAway(page, live) {
 }
 
 export const liveChecks = {
+  'live: accessible': { run: (page, { url }) => accessible('live')(page, url) },
   'live: follow and pause': { run: follow },
   "live: the viewer's server is away": { run: serverAway, refused: true },
   'live: what is looked at is away': { run: sourceAway },

@@ -1,43 +1,13 @@
 // Opens every page in Chromium as a person would: node e2e/run.mjs [URL of a server, else $REZOLUS is started on $RECORDING].
 // What is live is an agent with the configuration $AGENT_CONFIG, else a small exporter. $ONLY: checks whose names have it.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { checks } from './checks.mjs';
 import { exporter } from './exporter.mjs';
 import { liveChecks } from './live.mjs';
-
-const dist = fileURLToPath(new URL('../dist', import.meta.url));
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-FLAGS.push('--disable-component-update', '--disable-sync');
-
-/** A port that nobody listens on. */
-const free = () =>
-  new Promise((done) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
-
-/** What this started goes with it, however it ends. */
-const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill()));
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE']) process.on(signal, () => process.exit(130));
-
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
-/** Ends a process, and waits until it has. */
-function ended(child) {
-  if (child.exitCode !== null) return undefined;
-  const gone = new Promise((done) => child.once('exit', done));
-  child.kill();
-  return gone;
-}
+import { CHROMIUM, FLAGS, free, serve, start } from './servers.mjs';
 
 /** Something that can be begun again after it was ended. */
 async function again(begin) {
@@ -56,41 +26,13 @@ async function live() {
   const config = process.env.AGENT_CONFIG;
   const port = await free();
   const listen = config ? /^listen = "(.*)"/m.exec(readFileSync(config, 'utf8'))[1] : `127.0.0.1:${port}`;
-  const agent = async () => {
-    const child = spawn(process.env.REZOLUS, [config], { stdio: ['ignore', 'ignore', 'inherit'] });
-    children.add(child);
-    // Loading its programs takes a busy machine some seconds, and it listens after that.
-    await answers(child, `http://${listen}/status`);
-    return { stop: () => ended(child) };
-  };
+  // Loading its programs takes a busy machine some seconds, and it listens after that.
+  const agent = () => start([config], `http://${listen}/status`);
   const source = await again(config ? agent : () => exporter(port));
   const own = await free();
   const viewer = await again(() => serve(own, [`http://${listen}`]));
   const query = config ? 'sum(rate(cpu_usage[$interval]))' : 'e2e_level';
   return { source, viewer, query, url: viewer.url };
-}
-
-/** Waits until what was started answers there; an error where it ends first, or never does. */
-async function answers(child, url) {
-  for (let i = 0; i < 600; i++) {
-    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`);
-    await sleep(100);
-    const up = await fetch(url).then((r) => r.ok, () => false);
-    // Who answered is somebody else where the child has ended meanwhile: the next turn says so.
-    if (up && child.exitCode === null) return;
-  }
-  child.kill();
-  throw new Error(`${url} does not answer`);
-}
-
-/** Starts the viewer and waits until it answers. */
-async function serve(port, inputs) {
-  const args = ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs];
-  const child = spawn(process.env.REZOLUS, args, { env: { ...process.env, REZOLUS_WEB_DIR: dist }, stdio: ['ignore', 'ignore', 'inherit'] });
-  children.add(child);
-  const url = `http://127.0.0.1:${port}/`;
-  await answers(child, `${url}view/state`);
-  return { url, stop: () => ended(child) };
 }
 
 async function main() {
@@ -100,8 +42,7 @@ async function main() {
   const servers = given ? [{ url: given, stop() {} }] : [await serve(await free(), [recording]), await serve(await free(), [])];
   if (!given) servers.push(await serve(await free(), [`a=${recording}`, `b=${recording}`]));
   const profile = mkdtempSync(join(tmpdir(), 'rezolus-e2e-'));
-  const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
-  const browser = await chromium.launchPersistentContext(profile, { executablePath: path, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 } });
+  const browser = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, headless: true, args: FLAGS, viewport: { width: 1280, height: 900 } });
   let failed = 0;
   try {
     const wanted = (all) => Object.entries(all).filter(([name]) => name.includes(process.env.ONLY ?? ''));

@@ -110,6 +110,12 @@ function Page() {
   if (page === 'compare' && view.inputs.value.length > 1) return <ComparePage />;
   if (page === 'about') return <AboutPage />;
   const dashboard = view.dashboards.value.find((d) => d.id === page) ?? view.dashboards.value[0];
-  if (!dashboard) return <p class="said">No dashboards here. The metrics are on the page “Metrics”.</p>;
+  if (!dashboard)
+    return (
+      <>
+        <h1>No pages</h1>
+        <p class="said">Nothing here has a dashboard. What there is is on the page “Metrics”.</p>
+      </>
+    );
   return <DashboardPage key={dashboard.id} dashboard={dashboard} />;
 }

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { getLabelValues } from '../api/client';
 import * as view from '../state/view';
+import { Picker } from './Picker';
 
 const MOST = 200;
 
@@ -24,15 +25,15 @@ export function CgroupPicker() {
   const names = useNames();
   const chosen = view.selected.value.cgroups ?? [];
   const others = view.withOthers.value;
-  if (!names.length && !chosen.length) return null;
+  // Of one there is nothing to choose.
+  if (names.length < 2 && !chosen.length) return null;
   const set = (next: string[]) => view.choose('cgroups', next);
   const toggle = (name: string, on: boolean) => set(on ? [...chosen, name] : chosen.filter((c) => c !== name));
   const words = find.toLowerCase().split(/\s+/).filter(Boolean);
   const found = names.filter((n) => words.every((w) => n.toLowerCase().includes(w)));
   return (
     <>
-      <details class="picker" onKeyDown={(e) => e.key === 'Escape' && (e.currentTarget.open = false)}>
-        <summary>{chosen.length ? `${chosen.length} of ${names.length} cgroups` : `All ${names.length} cgroups`}</summary>
+      <Picker summary={chosen.length ? `${chosen.length} of ${names.length} cgroups` : `All ${names.length} cgroups`}>
         <div class="sheet">
           <input
             type="search"
@@ -54,7 +55,7 @@ export function CgroupPicker() {
             Show all
           </button>
         </div>
-      </details>
+      </Picker>
       {chosen.length > 0 && (
         <>
           <ul class="chosen" aria-label="cgroups that are compared">

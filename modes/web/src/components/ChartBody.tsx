@@ -19,6 +19,7 @@ interface Props {
   ways: Ways;
   width: number;
   height: number;
+  tall: boolean;
   only: Set<string> | null;
 }
 
@@ -34,7 +35,10 @@ export function ChartBody(props: Props) {
 }
 
 /** Narrower charts have A and B one above the other (px). */
-const ROOM_FOR_TWO = 480;
+export const ROOM_FOR_TWO = 480;
+
+/** Of two that are one above the other, so that their card is about as high as its neighbours. */
+const half = (height: number) => Math.max(84, Math.round(height * 0.6));
 
 /** A distribution over time; A and B one above the other, or side by side. */
 function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { drawn: Heat }) {
@@ -60,7 +64,7 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { draw
               log={ways.log}
               unit={chart.unit}
               width={beside ? Math.floor(width / 2) - 4 : width}
-              height={height}
+              height={other && !beside ? half(height) : height}
               only={null}
             />
           </div>
@@ -80,7 +84,7 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { draw
   );
 }
 
-function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props & { drawn: Lines }) {
+function OfLines({ id, chart, drawn, shape, ways, width, height, tall, only }: Props & { drawn: Lines }) {
   const { mode } = view.compare.value;
   const two = view.inputs.value.length > 1;
   const rows = shape === 'rows';
@@ -98,7 +102,7 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props &
     log: ways.log && !(compared && mode === 'difference'),
     unit,
     scale,
-    height: rows ? Math.min(Math.round(height * 2.4), Math.max(height, shown.lines.length * 9 + 30)) : height,
+    height: rows && tall ? Math.min(Math.round(height * 2.4), Math.max(height, shown.lines.length * 9 + 30)) : height,
     only,
   };
   if (!shown.lines.length) return <p class="said">Nothing that both have in this span of time.</p>;
@@ -109,22 +113,29 @@ function OfLines({ id, chart, drawn, shape, ways, width, height, only }: Props &
           {sides.map((mine, side) => (
             <div key={side} class="side-of">
               <h4>{view.inputs.value[side]?.name}</h4>
-              <PlotFrame {...common} id={`${id}/${side}`} side={side} drawn={mine} beside={sides[1 - side]!} width={width < ROOM_FOR_TWO ? width : Math.floor(width / 2) - 4} />
+              <PlotFrame {...common} height={width < ROOM_FOR_TWO ? half(common.height) : common.height} id={`${id}/${side}`} side={side} drawn={mine} beside={sides[1 - side]!} width={width < ROOM_FOR_TWO ? width : Math.floor(width / 2) - 4} />
             </div>
           ))}
         </div>
       ) : (
         <PlotFrame {...common} id={id} drawn={shown} width={width} />
       )}
+      {two && !compared && <Absent drawn={drawn} />}
       {rows ? (
         <p class="note over-key">
           <ColorKey {...scale} unit={unit} />
         </p>
       ) : (
-        <Legend id={id} drawn={shown} only={only} />
+        <Legend id={id} drawn={shown} only={only} width={width} />
       )}
     </>
   );
+}
+
+/** Which of two has nothing here: the lines of the other say nothing of it. */
+function Absent({ drawn }: { drawn: Lines }) {
+  const absent = view.inputs.value.slice(0, 2).filter((_, side) => !drawn.lines.some((l) => l.side === side));
+  return absent.length ? <p class="note">{absent.map((i) => i.name).join(', ')}: no value in this span of time.</p> : null;
 }
 
 const sideOf = (drawn: Lines, side: number): Lines => ({

@@ -1,21 +1,33 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
+import { unknown } from '../lib/promql';
 import { readWays, shaped, shapesOf, writeWays, CELLS, type Ways } from '../lib/ways';
 import { useChartData } from '../state/chart-data';
 import * as view from '../state/view';
-import { ChartBody, fits, usual } from './ChartBody';
+import { ChartBody, fits, ROOM_FOR_TWO, usual } from './ChartBody';
 import { ChartMenu } from './ChartMenu';
+import { ROOM } from './frame';
 import { QueryError } from './QueryError';
 
 interface Props {
   id: string;
   chart: Chart;
   height?: number;
+  /** Whether it may be higher where it has many rows. */
+  tall?: boolean;
+  /** What its title is on its page. */
+  heading?: 'h2' | 'h3';
   /** How it is shown unless the address says. */
   as?: string[] | undefined;
   /** Takes it off the page. */
   remove?: (() => void) | undefined;
+}
+
+/** How many pixels there are for what is drawn: more lots than that would be lost where they are columns. */
+function drawnWidth(width: number) {
+  const apart = view.inputs.value.length > 1 && view.compare.value.mode === 'side' && width >= ROOM_FOR_TWO;
+  return (apart ? Math.floor(width / 2) - 4 : width) - ROOM.left - ROOM.right;
 }
 
 /** How far beyond the screen a card is near it (px). */
@@ -51,7 +63,7 @@ function useSeen() {
   return { ref, near, visible, width };
 }
 
-export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, as = [], remove }: Props) {
+export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, tall = true, heading: Heading = 'h3', as = [], remove }: Props) {
   const { ref, near, visible, width } = useSeen();
   const key = `as/${id}`;
   const ways = readWays(chart, view.selected.value[key] ?? as);
@@ -65,7 +77,7 @@ export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, as 
   const only = useMemo(() => (chosen ? new Set(chosen) : null), [chosen]);
   const canvases = () => [...(ref.current?.querySelectorAll<HTMLCanvasElement>('.plot canvas') ?? [])];
   const format = ways.shape && CELLS.has(ways.shape) ? 'heatmap' : undefined;
-  const { drawn, error, loading } = useChartData(asked, near && !chart.missing, visible, width, format);
+  const { drawn, error, loading } = useChartData(asked, near, visible, drawnWidth(width), format);
   // That its queries give distributions is known from then on, also while it is drawn otherwise.
   const cells = useRef(false);
   if (drawn?.kind === 'heat' && asked.queries === chart.queries) cells.current = true;
@@ -74,33 +86,27 @@ export function ChartCard({ id, chart, height = view.small.value ? 84 : 180, as 
   const ratio = drawn?.kind === 'lines' && view.inputs.value.length > 1 && view.compare.value.mode === 'ratio';
   const ready = drawn && shape && fits(drawn, shape);
   return (
-    <section
-      class={`card ${chart.missing ? 'missing-card' : ''}`}
-      ref={ref}
-      aria-label={chart.title}
-      aria-busy={loading && !chart.missing}
-    >
+    <article class="card" ref={ref} aria-label={chart.title} aria-busy={loading}>
       <header>
-        <h3 title={chart.description}>{chart.title}</h3>
+        <Heading title={chart.description}>{chart.title}</Heading>
         <span class="unit">{ratio ? 'B / A' : chart.unit === 'count' ? '' : chart.unit}</span>
-        {!chart.missing && <ChartMenu chart={chart} drawn={drawn} only={only} canvases={canvases} ways={ways} shapes={shapes} change={change} remove={remove} />}
+        <ChartMenu chart={chart} drawn={drawn} only={only} canvases={canvases} ways={ways} shapes={shapes} change={change} remove={remove} />
       </header>
-      {chart.missing ? (
-        <p class="said">{chart.missing}</p>
-      ) : error ? (
+      {error ? (
         <QueryError error={error} />
       ) : ready ? (
-        <ChartBody id={id} chart={asked} drawn={drawn} shape={shape} ways={ways} width={width} height={height} only={only} />
+        <ChartBody id={id} chart={asked} drawn={drawn} shape={shape} ways={ways} width={width} height={height} tall={tall} only={only} />
       ) : (
         <div class="waiting" style={{ height: `${height}px` }} />
       )}
-      {drawn && <Notes drawn={drawn} all={ways.table || id.startsWith('explore/')} />}
-    </section>
+      {drawn && <Notes drawn={drawn} all={id.startsWith('explore/')} />}
+    </article>
   );
 }
 
 /** What the server remarks: what warns always, the rest where one looks closely, since it is of most charts. */
 function Notes({ drawn: { warnings, infos }, all }: { drawn: Drawn; all: boolean }) {
+  const counters = new Set(view.metrics.value?.flatMap((m) => (m.type === 'counter' ? [m.name] : [])));
   return (
     <>
       {warnings.map((text) => (
@@ -109,7 +115,7 @@ function Notes({ drawn: { warnings, infos }, all }: { drawn: Drawn; all: boolean
         </p>
       ))}
       {all &&
-        infos.map((text) => (
+        unknown(infos, counters).map((text) => (
           <p key={text} class="note">
             {text}
           </p>

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import type { Drawn } from '../lib/drawn';
 import { writeWays, type Shape, type Ways } from '../lib/ways';
@@ -33,10 +33,14 @@ const NAMES: Record<Shape, string> = {
 export function ChartMenu({ chart, drawn, only, canvases, ways, shapes, change, remove }: Props) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  // Not after a frame: keys that follow at once would be for something else.
+  useLayoutEffect(() => {
     if (open) root.current?.querySelector<HTMLElement>('[role^=menuitem]')?.focus();
   }, [open]);
+  const trigger = () => root.current?.querySelector('button');
+  // What was pressed goes with the menu: the focus stays with its chart.
   const act = (what: () => void) => () => {
+    trigger()?.focus();
     setOpen(false);
     what();
   };
@@ -45,14 +49,19 @@ export function ChartMenu({ chart, drawn, only, canvases, ways, shapes, change, 
     const at = items.indexOf(document.activeElement as HTMLElement);
     if (event.key === 'Escape') {
       setOpen(false);
-      root.current?.querySelector('button')?.focus();
+      trigger()?.focus();
     } else if (event.key === 'ArrowDown') items[(at + 1) % items.length]?.focus();
     else if (event.key === 'ArrowUp') items.at(at - 1)?.focus();
+    else if (event.key === 'Home') items[0]?.focus();
+    else if (event.key === 'End') items.at(-1)?.focus();
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
-  const explore = () => view.explore(chart.queries, chart.kind, chart.unit);
+  const explore = () => {
+    view.explore(chart.queries, chart.kind, chart.unit);
+    document.getElementById('content')?.focus();
+  };
   const lines = drawn?.kind === 'lines' ? drawn : null;
   const shape = ways.shape ?? shapes[0];
   const lineLike = shape === 'lines' || shape === 'quantiles';

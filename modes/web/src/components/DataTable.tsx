@@ -1,6 +1,6 @@
 import { timesOf, type Drawn } from '../lib/drawn';
 import { tabled } from '../lib/summary';
-import { formatTime } from '../lib/time';
+import { formatSpan } from '../lib/time';
 import { formatValue } from '../lib/units';
 import * as view from '../state/view';
 
@@ -10,10 +10,10 @@ export function DataTable({ drawn, unit }: { drawn: Drawn; unit: string }) {
   const rows = tabled(drawn);
   const two = rows.some((row) => row.side);
   return (
-    <div class="scroll table" tabIndex={0} role="region" aria-label="values">
+    <div class="scroll table" tabIndex={0} role="group" aria-label="values">
       <table>
         <caption>
-          {formatTime(times[0]!, 1)} to {formatTime(times.at(-1)!, 1)}
+          {formatSpan(times[0]!, times.at(-1)!).join(' to ')}
         </caption>
         <thead>
           <tr>

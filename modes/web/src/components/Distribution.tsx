@@ -39,28 +39,24 @@ export function Distribution({ title, drawn, unit, width, height }: Props) {
         {time === null ? 'all that is on screen' : `at ${formatTime(time, 1)}`}
         {time === null && <i> · point at a chart, or click one to keep an instant</i>}
       </p>
-      <table class="marks">
-        <tbody>
-          {found.map((counts, side) => (
-            <tr key={side}>
-              {found.length > 1 && (
-                <th scope="row">
-                  <i class="swatch" style={{ background: seriesColor(side, dark) }} /> {names[side]}
-                </th>
-              )}
-              {counts ? (
-                counts.marks.map(({ q, value }) => (
-                  <td key={q}>
+      <ul class="marks">
+        {found.map((counts, side) => (
+          <li key={side}>
+            {found.length > 1 && (
+              <b>
+                <i class="swatch" style={{ background: seriesColor(side, dark) }} /> {names[side]}
+              </b>
+            )}
+            {counts
+              ? counts.marks.map(({ q, value }) => (
+                  <b key={q}>
                     <span>{q === 1 ? 'at most' : quantileName(q)}</span> {formatValue(value, unit)}
-                  </td>
+                  </b>
                 ))
-              ) : (
-                <td>nothing was counted</td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
+              : 'nothing was counted'}
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }

@@ -8,9 +8,13 @@ import { Dialog } from './Dialog';
 export function EventDialog({ time, close }: { time: number; close: () => void }) {
   const [at, setAt] = useState(time);
   const [text, setText] = useState('');
-  const { interval } = view.inputs.value[0]!;
+  const [side, setSide] = useState(0);
+  const inputs = view.inputs.value.slice(0, 2);
+  const { interval } = inputs[side]!;
+  // What is at one place on screen was at another time in B.
+  const own = at + view.shiftOf(side);
   const add = () => {
-    addEvent(at, text.trim());
+    addEvent(side, own, text.trim());
     close();
   };
   return (
@@ -25,8 +29,20 @@ export function EventDialog({ time, close }: { time: number; close: () => void }
           what happened
           <input autofocus required value={text} onInput={(e) => setText(e.currentTarget.value)} />
         </label>
+        {inputs.length > 1 && (
+          <label class="field">
+            in
+            <select value={side} onChange={(e) => setSide(Number(e.currentTarget.value))}>
+              {inputs.map((input, i) => (
+                <option key={input.name} value={i}>
+                  {input.name}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         <div class="field">
-          at {formatTime(at, Math.min(interval, 1))}
+          at {formatTime(own, Math.min(interval, 1))}
           <span class="buttons">
             <button type="button" aria-label="earlier by a tick" onClick={() => setAt(at - interval)}>
               −

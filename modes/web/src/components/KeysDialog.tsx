@@ -1,3 +1,4 @@
+import { letters, setLetters } from '../state/keys';
 import { Dialog } from './Dialog';
 
 const KEYS: [string, string][] = [
@@ -5,6 +6,7 @@ const KEYS: [string, string][] = [
   ['+ −', 'zoom in, out; around the pointer'],
   ['0', 'all there is'],
   ['Space', 'follow or pause a live input'],
+  [', .', 'the kept instant earlier, later'],
   ['[ ]', 'the page before, the next'],
   ['s', 'small charts, many on screen'],
   ['e', 'add an event at the pointer, or at the instant that was clicked'],
@@ -41,6 +43,9 @@ export function KeysDialog({ close }: { close: () => void }) {
     <Dialog title="Keys" close={close}>
       {table(KEYS, 'keyboard')}
       {table(POINTER, 'on a chart')}
+      <label class="choice">
+        <input type="checkbox" checked={letters.value} onChange={(e) => setLetters(e.currentTarget.checked)} /> keys without Ctrl or Alt
+      </label>
     </Dialog>
   );
 }

@@ -4,9 +4,24 @@ import { seriesColor } from '../lib/palette';
 import * as view from '../state/view';
 
 const MOST = 12;
+/** Rows of names under a chart, and about how wide they are (px). */
+const ROWS = 3;
+const NAME = { apart: 28, letter: 6.3 };
+
+/** How many of the names have room in a few rows. */
+function fitting(labels: string[], width: number): number {
+  let [rows, x] = [1, 0];
+  for (const [i, label] of labels.entries()) {
+    const wide = Math.min(width, NAME.apart + label.length * NAME.letter);
+    if (x > 0 && x + wide > width) [rows, x] = [rows + 1, 0];
+    if (rows > ROWS || i >= MOST) return Math.max(1, i);
+    x += wide;
+  }
+  return labels.length;
+}
 
 /** A button for each line: a click shows it alone, with shift or ctrl beside others. */
-export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Set<string> | null }) {
+export function Legend({ id, drawn, only, width }: { id: string; drawn: Lines; only: Set<string> | null; width: number }) {
   const [all, setAll] = useState(false);
   const seen = new Set<string>();
   const lines = drawn.lines.filter((l) => !seen.has(l.key) && seen.add(l.key));
@@ -19,7 +34,8 @@ export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Se
     const next = more ? [...now] : alone ? [] : [key];
     view.choose(id, next);
   };
-  const shown = all ? lines : lines.slice(0, MOST);
+  const most = fitting(lines.map((l) => l.label), width - 60);
+  const shown = all ? lines : lines.slice(0, most);
   return (
     <div class="legend">
       {two &&
@@ -40,9 +56,9 @@ export function Legend({ id, drawn, only }: { id: string; drawn: Lines; only: Se
           {line.label}
         </button>
       ))}
-      {lines.length > MOST && (
-        <button class="rest" onClick={() => setAll(!all)}>
-          {all ? 'fewer' : `${lines.length - MOST} more`}
+      {lines.length > most && (
+        <button class="rest" aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? 'fewer' : `${lines.length - most} more`}
         </button>
       )}
     </div>

@@ -13,7 +13,7 @@ export function Marks({ width, of: only }: Props) {
   const two = view.inputs.value.length > 1;
   const all = view.inputs.value.slice(0, 2).map((input, side) => ({
     of: two ? `${input.name}: ` : '',
-    shift: side ? -view.compare.value.offset : 0,
+    shift: -view.shiftOf(side),
     side,
   }));
   const sides = all.filter(({ side }) => only === undefined || only === side);
@@ -46,6 +46,7 @@ export function Marks({ width, of: only }: Props) {
           <div
             key={`${e.side} ${e.timestamp} ${e.description}`}
             class={e.side ? 'event of-b' : 'event'}
+            data-of={two ? 'AB'[e.side] : undefined}
             style={{ left: `${x(e.timestamp)}px` }}
             title={`${e.of}${e.description}`}
           />

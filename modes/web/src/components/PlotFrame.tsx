@@ -69,7 +69,7 @@ export function PlotFrame(props: Props) {
 
 function pictureOf({ drawn, beside, scale, shape, unit, height }: Props, dark: boolean): Picture {
   if (drawn.kind === 'lines') {
-    return rowsPicture(drawn, scale ?? scaleOf(drawn.lines, unit), dark);
+    return rowsPicture(drawn, scale ?? scaleOf(drawn.lines, unit), dark, height - ROOM.top - ROOM.bottom);
   }
   const other = beside as Heat | undefined;
   if (shape === 'spectrum') return spectrumPicture(drawn, dark, valuesOf(other ? [drawn, other] : [drawn]));

@@ -102,7 +102,7 @@ export function QueryInput({ query, history, run }: Props) {
         onKeyDown={keys}
         onBlur={() => setOffer(null)}
       />
-      <ul id={list} role="listbox" class="offers" hidden={!offer}>
+      <ul id={list} role="listbox" aria-label="completions" class="offers" hidden={!offer}>
         {offer?.options.map((option, i) => (
           <li
             key={option.text}

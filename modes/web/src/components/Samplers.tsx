@@ -20,7 +20,7 @@ export function Samplers({ status }: { status: Record<string, unknown> | null })
   const plugins = Array.isArray(status?.plugins) ? (status.plugins as Plugin[]) : [];
   if (!plugins.length) return <p class="note">The status of samplers is not recorded.</p>;
   return (
-    <div class="scroll">
+    <div class="scroll" tabIndex={0} role="group" aria-label="samplers">
       <table class="samplers">
         <thead>
           <tr>

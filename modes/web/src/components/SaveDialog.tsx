@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { saveCopy } from '../api/client';
-import { formatDuration } from '../lib/time';
-import { cells, saved } from '../state/notebook';
+import { formatLength } from '../lib/time';
+import { cellsOf, saved } from '../state/notebook';
 import * as view from '../state/view';
 import { Dialog } from './Dialog';
 import { download } from './save';
@@ -17,22 +17,21 @@ export function SaveDialog({ close }: { close: () => void }) {
   const [failed, setFailed] = useState('');
   const { start, end } = view.range.value;
   const input = inputs[side]!;
-  const notes = cells.value;
-  const events = view.added.value;
+  const notes = cellsOf(side);
+  const events = view.addedTo(side);
   const save = async () => {
     setBusy(true);
     setFailed('');
-    const shift = side ? view.compare.value.offset : 0;
+    const shift = view.shiftOf(side);
     try {
       const blob = await saveCopy({
         input: input.name,
         ...(whole ? {} : { start: start + shift, end: end + shift }),
-        // What is written is about A.
-        ...(side ? {} : { events: events.map(({ timestamp, description }) => ({ timestamp, description })) }),
-        ...(side || !notes.length ? {} : { notes: { version: 1, cells: notes } }),
+        events: events.map(({ timestamp, description }) => ({ timestamp, description })),
+        ...(notes.length ? { notes: { version: 1, cells: notes } } : {}),
       });
       download(`${input.name}${whole ? '' : `-${Math.round(start + shift)}`}.parquet`, blob);
-      if (!side) saved();
+      saved(side);
       close();
     } catch (error) {
       setFailed((error as Error).message);
@@ -61,15 +60,13 @@ export function SaveDialog({ close }: { close: () => void }) {
           </label>
         )}
         <label class="choice">
-          <input type="radio" name="span" checked={whole} onChange={() => setWhole(true)} /> all of it, {formatDuration(input.end - input.start)}
+          <input type="radio" name="span" checked={whole} onChange={() => setWhole(true)} /> all of it, {formatLength(input.end - input.start)}
         </label>
         <label class="choice">
-          <input type="radio" name="span" checked={!whole} onChange={() => setWhole(false)} /> what is on screen, {formatDuration(end - start)}
+          <input type="radio" name="span" checked={!whole} onChange={() => setWhole(false)} /> what is on screen, {formatLength(end - start)}
         </label>
         <p class="note">
-          {side
-            ? 'The notebook and events that were added go with the first.'
-            : `With ${counted(events.length, 'added event')} and ${counted(notes.length, 'cell')} of the notebook.`}
+          With {counted(events.length, 'added event')} and {counted(notes.length, 'cell')} of its notebook.
         </p>
         {failed && (
           <p class="error" role="alert">

@@ -1,4 +1,4 @@
-import { formatDuration, formatTime } from '../lib/time';
+import { formatDuration, formatLength, formatSpan } from '../lib/time';
 import { toggleLive } from '../state/keys';
 import * as view from '../state/view';
 import { Compare } from './Compare';
@@ -90,10 +90,10 @@ export function Toolbar() {
 
 function Span() {
   const { start, end } = view.shown.value;
-  const long = end - start;
+  const [from, to] = formatSpan(start, end);
   return (
     <span>
-      {formatTime(start, 1)} <i>–</i> {formatTime(end, 1)} <em>{formatDuration(long > 60 ? Math.round(long) : long)}</em>
+      {from} <i>–</i> {to} <em>{formatLength(end - start)}</em>
     </span>
   );
 }

@@ -1,3 +1,4 @@
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { lotAt, totalOf, type Drawn, type Heat, type Lines } from '../lib/drawn';
 import { byLot, MARKED, quantileName, quantilesOf } from '../lib/histogram';
 import { seriesColor } from '../lib/palette';
@@ -25,10 +26,16 @@ interface Row {
 }
 
 const MOST = 14;
+/** From the crosshair (px). */
+const APART = 12;
 
 /** All values at the crosshair, greatest first, beside it. */
 export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }: Props) {
   const at = view.cursor.value;
+  const root = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (root.current) keepOnScreen(root.current);
+  });
   if (!at || at.chart !== id) return null;
   const { start, end } = view.range.value;
   const lot = lotAt(drawn, at.time);
@@ -36,10 +43,9 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
   const rows = drawn.kind === 'heat' ? spread(drawn, lot, unit) : values(drawn, lot, unit, heat, only);
   if (drawn.kind === 'lines' && stacked && !heat && rows.length > 1) rows.unshift(...totals(drawn, lot, unit, only));
   const x = ROOM.left + ((at.time - start) / (end - start)) * (width - ROOM.left - ROOM.right);
-  const side = x > width / 2 ? { right: `${width - x + 12}px` } : { left: `${x + 12}px` };
   const hidden = rows.length - MOST;
   return (
-    <div class="tooltip" style={{ ...side, top: `${Math.min(16, height / 4)}px` }}>
+    <div ref={root} class="tooltip" style={{ left: `${x + APART}px`, top: `${Math.min(16, height / 4)}px` }}>
       <div class="when">{formatTime(drawn.start + lot * drawn.step, Math.min(drawn.step, 1))}</div>
       <table>
         {rows.some((row) => row.more) && (
@@ -66,6 +72,16 @@ export function Tooltip({ id, drawn, heat, stacked, unit, only, width, height }:
       {rows.length === 0 && <div class="when">no value</div>}
     </div>
   );
+}
+
+/** On the other side of the crosshair where the screen ends; over it where there is no room on either. */
+function keepOnScreen(tooltip: HTMLElement) {
+  tooltip.style.translate = '';
+  const { left, right, bottom, width } = tooltip.getBoundingClientRect();
+  const room = document.documentElement.clientWidth - 4;
+  const x = right > room ? Math.max(4 - left, -width - 2 * APART) : 0;
+  const y = Math.min(0, innerHeight - 4 - bottom);
+  if (x || y) tooltip.style.translate = `${x}px ${y}px`;
 }
 
 function values(drawn: Lines, lot: number, unit: string, heat: boolean, only: Set<string> | null): Row[] {

@@ -31,15 +31,15 @@ export function Topology({ system }: { system: SystemInfo }) {
     <figure class="topology" aria-label={`${cpus.length} CPUs`}>
       {grouped(cpus, (c) => c.package).map(([id, inPackage]) => (
         <div class="box package" key={id}>
-          <h4>package {id}</h4>
+          <h3>package {id}</h3>
           {grouped(inPackage, (c) => c.numa_node ?? 0).map(([node, inNode]) => (
             <div class="box node" key={node}>
-              <h4>
+              <h3>
                 memory node {node} <i>{memory(system, node)}</i>
-              </h4>
+              </h3>
               {sharing(system, inNode).map(({ name, members }) => (
                 <div class="box cache" key={members[0]!.cpu}>
-                  {name && <h4>{name}</h4>}
+                  {name && <h3>{name}</h3>}
                   <div class="cores">
                     {grouped(members, (c) => c.core).map(([core, threads]) => (
                       <div class="core" key={core} title={`core ${core}`}>

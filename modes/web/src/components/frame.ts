@@ -8,11 +8,11 @@ export const css = (name: string) => getComputedStyle(document.documentElement).
 
 export const FONT = '11px system-ui, sans-serif';
 
-/** Ticks of the time axis of a chart, without those whose text would leave it. */
+/** Ticks of the time axis of a chart, without those whose text would leave it, or be under that of the other axis. */
 export function ticksOf({ start, end }: { start: number; end: number }, width: number) {
   const margin = (22 * (end - start)) / Math.max(1, width - ROOM.left - ROOM.right);
   const ticks = timeTicks(start, end, Math.max(2, Math.floor(width / 80)));
-  return ticks.filter((t) => t.value >= start && t.value <= end - margin);
+  return ticks.filter((t) => t.value >= start + margin && t.value <= end - margin);
 }
 
 export interface Size {

@@ -3,7 +3,7 @@ import type { Line, Lines } from '../lib/drawn';
 import { totalOf } from '../lib/drawn';
 import { bands, extent, isolated, lotTimes, stacked, type Bands, type Column } from '../lib/envelope';
 import { seriesColor } from '../lib/palette';
-import { axisTicks, formatValue } from '../lib/units';
+import { axisTicks, axisUnit, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
 import { css, FONT, ROOM, ticksOf } from './frame';
 
@@ -41,7 +41,8 @@ export class LinePlot {
   }
 
   private describe(built: Built, limits: [number, number]): uPlot.Options {
-    const { width, height, unit, log } = this.options;
+    const { width, height, log } = this.options;
+    const unit = axisUnit(this.options.unit);
     const stroke = css('--muted');
     const grid = { stroke: css('--grid'), width: 1 };
     const count = Math.max(2, Math.floor((height - 30) / 34));

@@ -1,7 +1,7 @@
 // What a heat plot shows: rows of pixels over time, and what is said beside them.
 import type { Grid } from '../api/types';
 import type { Heat, Line, Lines } from '../lib/drawn';
-import { countsOf, matrixRaster, raster } from '../lib/heat';
+import { countsOf, furthest, matrixRaster, raster } from '../lib/heat';
 import { placeOf, quantileName, quantiles, spectrum } from '../lib/histogram';
 import { diffColor, heatColor } from '../lib/palette';
 import { formatValue } from '../lib/units';
@@ -38,13 +38,17 @@ export interface Scale {
 /** The colour of a share, 0 to 1, of a scale. */
 export const colorOf = ({ diverging }: Scale, dark: boolean) => (t: number) => (diverging ? diffColor(2 * t - 1, dark) : heatColor(t, dark));
 
-/** A row for each line; of a lot its greatest, so that a spike is seen. */
-export function rowsPicture(drawn: Lines, scale: Scale, dark: boolean): Picture {
+/** A row for each line; of a lot its greatest, so that a spike is seen. Neighbours share a row where there are more than `height` pixels. */
+export function rowsPicture(drawn: Lines, scale: Scale, dark: boolean, height: number): Picture {
   const lines = rowsOf(drawn);
-  const values = lines.map((l) => (scale.diverging === 'ratio' ? l.mean.map(Math.log2) : (l.greatest ?? l.mean)));
+  const values = furthest(
+    lines.map((l) => (scale.diverging === 'ratio' ? l.mean.map(Math.log2) : (l.greatest ?? l.mean))),
+    Math.ceil(lines.length / Math.max(1, height)),
+  );
   const pixels = matrixRaster(values, drawn.count, scale.low, scale.high, colorOf(scale, dark));
-  const ticks = lines.map((line, row) => ({ at: (row + 0.5) / lines.length, label: line.label }));
-  return { grid: drawn, pixels, lines: lines.length, ticks, over: [] };
+  const by = Math.ceil(lines.length / Math.max(1, values.length));
+  const ticks = values.map((_, row) => ({ at: (row + 0.5) / values.length, label: lines[row * by]!.label }));
+  return { grid: drawn, pixels, lines: values.length, ticks, over: [] };
 }
 
 /** A scale that holds all that is drawn. */

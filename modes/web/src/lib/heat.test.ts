@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matrixRaster, raster } from './heat';
+import { furthest, matrixRaster, raster } from './heat';
 
 const gray = (t: number): [number, number, number] => [t * 255, t * 255, t * 255];
 const cells = (...of: [number, number, number][]): Parameters<typeof raster>[0] => ({
@@ -38,5 +38,14 @@ describe('matrixRaster', () => {
 
   it('takes a span of nothing', () => {
     expect(red(matrixRaster([Float64Array.of(5)], 1, 5, 5, gray))).toEqual([0]);
+  });
+});
+
+describe('furthest', () => {
+  it('keeps of neighbours what is furthest from zero', () => {
+    const rows = [Float64Array.of(1, NaN, -1), Float64Array.of(0, NaN, -7), Float64Array.of(3, 2, NaN)];
+    expect(furthest(rows, 2)).toEqual([Float64Array.of(1, NaN, -7), Float64Array.of(3, 2, NaN)]);
+    expect(furthest(rows, 1)).toBe(rows);
+    expect(rows[0]).toEqual(Float64Array.of(1, NaN, -1));
   });
 });

@@ -78,3 +78,19 @@ export function matrixRaster(values: Float64Array[], columns: number, min: numbe
   });
   return pixels;
 }
+
+/** Every `by` rows as one, of each column the value that is furthest from zero: one row among hundreds is still seen. */
+export function furthest(rows: Float64Array[], by: number): Float64Array[] {
+  if (by <= 1) return rows;
+  const out: Float64Array[] = [];
+  for (let first = 0; first < rows.length; first += by) {
+    const kept = Float64Array.from(rows[first]!);
+    for (const row of rows.slice(first + 1, first + by))
+      row.forEach((value, i) => {
+        // The negation takes a NaN that is there.
+        if (!Number.isNaN(value) && !(Math.abs(kept[i]!) >= Math.abs(value))) kept[i] = value;
+      });
+    out.push(kept);
+  }
+  return out;
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { complete, fill, metricNames, tokens, type Known } from './promql';
+import { complete, fill, metricNames, tokens, unknown, type Known } from './promql';
 
 const known: Known = {
   metrics: [
@@ -126,5 +126,13 @@ describe('metricNames', () => {
     expect(metricNames('rate(cpu_usage[1m]) / other + cpu_usage + {__name__="softirq_time"} + {"blockio_latency"}', known))
       .toEqual(['cpu_usage', 'softirq_time', 'blockio_latency']);
     expect(metricNames('x{a="cpu_usage"}', known)).toEqual([]);
+  });
+});
+
+describe('unknown', () => {
+  it('leaves out guesses about metrics that are known', () => {
+    const guess = (name: string) => `PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "${name}" (1:22)`;
+    const infos = [guess('cpu_usage'), guess('cpu_cores'), 'something else'];
+    expect(unknown(infos, new Set(['cpu_usage']))).toEqual(infos.slice(1));
   });
 });

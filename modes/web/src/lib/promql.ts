@@ -33,3 +33,8 @@ export function metricNames(query: string, known: Known): string[] {
   });
   return [...new Set(found)].filter((name) => names.has(name));
 }
+
+const GUESS = /^PromQL info: metric might not be a counter.*"([^"]+)"/;
+
+/** Without what is guessed from names of metrics that are known to be counters. */
+export const unknown = (infos: string[], counters: ReadonlySet<string>) => infos.filter((text) => !counters.has(GUESS.exec(text)?.[1] ?? ''));

@@ -40,15 +40,15 @@ export function tabled(drawn: Drawn): Numbers[] {
 
 const MOST = 6;
 
-/** Least, mean and greatest of the series; of many, of those that are greatest. */
+/** Least, mean, greatest and last of the series; of many, of those that are greatest. */
 export function summary(title: string, drawn: Drawn, unit: string, names: string[] = []): string {
   const rows = tabled(drawn).filter((row) => !Number.isNaN(row.mean));
   if (!rows.length) return `${title}: no value`;
   const shown = drawn.kind === 'lines' ? [...rows].sort((a, b) => b.greatest - a.greatest).slice(0, MOST) : rows;
   const two = rows.some((row) => row.side);
-  const text = shown.map(({ label, side, least, mean, greatest }) => {
-    const [low, middle, high] = [least, mean, greatest].map((v) => formatValue(v, unit));
-    return `${label}${two && names[side] ? ` of ${names[side]}` : ''} min ${low}, mean ${middle}, max ${high}`;
+  const text = shown.map(({ label, side, least, mean, greatest, last }) => {
+    const [low, middle, high, now] = [least, mean, greatest, last].map((v) => formatValue(v, unit));
+    return `${label}${two && names[side] ? ` of ${names[side]}` : ''} min ${low}, mean ${middle}, max ${high}, last ${now}`;
   });
   const more = rows.length - shown.length;
   return `${title}: ${text.join('; ')}${more ? `; and ${more} more` : ''}`;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatDuration, formatTime, parseDuration, timeTicks } from './time';
+import { formatDuration, formatLength, formatSpan, formatTime, parseDuration, timeTicks } from './time';
 
 declare const process: { env: Record<string, string | undefined> };
 
@@ -40,7 +40,23 @@ describe('formatTime', () => {
   });
 });
 
+describe('formatSpan', () => {
+  const [from, to] = [at('2026-11-27T14:05:03+01:00'), at('2026-11-27T15:00:00+01:00')];
+  it('says the day once', () => {
+    expect(formatSpan(from, to, to)).toEqual(['14:05:03', '15:00:00']);
+    expect(formatSpan(from, to, to + 86400)).toEqual(['2026-11-27 14:05:03', '15:00:00']);
+    expect(formatSpan(from, to + 86400, to + 86400)).toEqual(['2026-11-27 14:05:03', '15:00:00']);
+    expect(formatSpan(from, to + 86400, to + 2 * 86400)).toEqual(['2026-11-27 14:05:03', '2026-11-28 15:00:00']);
+  });
+});
+
 describe('durations', () => {
+  it('are whole seconds where that is told', () => {
+    expect(formatLength(118.978)).toBe('1m 59s');
+    expect(formatLength(2.5)).toBe('2s 500ms');
+  });
+
+
   it.each([
     ['15m', 900], ['1h30m', 5400], ['90', 90], ['1.5h', 5400], ['1h 30 min', 5400], ['500ms', 0.5], ['.5s', 0.5],
     ['-5m', -300], ['−5m', -300], ['2d', 172800], ['1w', 604800], ['250us', 0.00025], ['0', 0], [' 7 ', 7],

@@ -48,6 +48,13 @@ export function formatTime(seconds: number, step: number, now: number = Date.now
   return day === isoDay(new Date(now * 1000)) ? clock(time, step) : `${day} ${clock(time, step)}`;
 }
 
+/** From one time to another, to the second; the day once where it is the same. */
+export function formatSpan(start: number, end: number, now: number = Date.now() / 1000): [string, string] {
+  const texts = [start, end].map((time) => formatTime(time, 1, now)) as [string, string];
+  const [day, of] = texts.map((text) => /^\S+ /.exec(text)?.[0]);
+  return day && day === of ? [texts[0], texts[1].slice(day.length)] : texts;
+}
+
 const PARTS: [string, number][] = [['d', DAY * 1000], ['h', HOUR * 1000], ['m', MINUTE * 1000], ['s', 1000], ['ms', 1]];
 
 /** As `parseDuration` takes it, to the millisecond: `1h 30m`, `2.5s` as `2s 500ms`; a dash for what is none. */
@@ -169,6 +176,9 @@ function tickLabel(time: number, step: number): string {
   if (step >= 28 * DAY) return `${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
   return `${date.getDate()} ${MONTHS[date.getMonth()]}`;
 }
+
+/** How long something is as far as people ask: above a minute in seconds. */
+export const formatLength = (seconds: number): string => formatDuration(seconds > MINUTE ? Math.round(seconds) : seconds);
 
 /**
  * Round local times from `start` to `end`, about `count` of them at most; the date stands at midnight. A span with no

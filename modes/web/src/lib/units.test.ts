@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { axisTicks, formatValue, logTicks } from './units';
+import { axisTicks, axisUnit, formatValue, logTicks } from './units';
 
 describe('formatValue', () => {
   it.each([
@@ -29,6 +29,9 @@ describe('formatValue', () => {
     [100, 'percent', '100 %'],
     [1, 'cores', '1 core'],
     [0.0123, 'cores', '0.0123 cores'],
+    [0.0045, 'cores', '4.5 mcores'],
+    [0.0000107, 'cores', '10.7 µcores'],
+    [0, 'cores', '0 cores'],
     [3.2e9, 'hertz', '3.2 GHz'],
     [1234567, 'count', '1.23 M'],
     [17, 'count', '17'],
@@ -62,7 +65,17 @@ describe('axisTicks', () => {
   it('steps by 1, 2, 5', () => {
     expect(labels(0, 100, 'percent', 5)).toEqual(['0 %', '20 %', '40 %', '60 %', '80 %', '100 %']);
     expect(labels(0, 0.4, 'cores', 4)).toEqual(['0.0 cores', '0.1 cores', '0.2 cores', '0.3 cores', '0.4 cores']);
+    expect(labels(0, 0.00008, 'cores', 2)).toEqual(['0 µcores', '50 µcores']);
     expect(labels(-5, 5, 'count', 2)).toEqual(['−5', '0', '5']);
+  });
+
+  it('has no label of many zeros', () => {
+    expect(labels(0, 4e-7, 'count', 2)).toEqual(['0', '2×10⁻⁷', '4×10⁻⁷']);
+  });
+
+  it('leaves words of others to the heading', () => {
+    expect(axisUnit('requests')).toBe('count');
+    expect(axisUnit('bytes/s')).toBe('bytes/s');
   });
 
   it('steps by powers of two in bytes', () => {
@@ -85,7 +98,7 @@ describe('axisTicks', () => {
           const ticks = axisTicks(0, max, unit, count);
           expect(ticks.length, `${max} ${unit}`).toBeGreaterThan(1);
           expect(ticks.length).toBeLessThanOrEqual(1.25 * count + 1);
-          expect(new Set(ticks.map((t) => t.label.replace(/^[−\d.]+/, ''))).size).toBe(1);
+          expect(new Set(ticks.map((t) => t.label.replace(/^[−\d.]+(×10[⁻⁰¹²³⁴-⁹]+)?/, ''))).size).toBe(1);
           expect(new Set(ticks.map((t) => t.label)).size, `${max} ${unit}`).toBe(ticks.length);
           expect(ticks.every((t) => t.value >= 0 && t.value <= max * (1 + 1e-9))).toBe(true);
         }

@@ -15,6 +15,8 @@ export interface Tick {
 interface Scale {
   size: number;
   suffix: string;
+  /** Told in it from here on, if not from where it is 1. */
+  from?: number;
 }
 
 type Family = 'decimal' | 'binary' | 'time' | 'plain';
@@ -52,7 +54,14 @@ function seconds(of: number): Shape {
 const SHAPES: Record<string, Shape> = {
   count: { family: 'decimal', scales: prefixed(DECIMAL, 1000, 0, (p) => (p ? ` ${p}` : '')) },
   percent: { family: 'plain', scales: [{ size: 1, suffix: ' %' }] },
-  cores: { family: 'plain', scales: [{ size: 1, suffix: ' cores' }] },
+  cores: {
+    family: 'decimal',
+    scales: [
+      { size: 1e-6, suffix: ' µcores' },
+      { size: 1e-3, suffix: ' mcores' },
+      { size: 1, suffix: ' cores', from: 0.01 },
+    ],
+  },
   bytes: { family: 'binary', scales: prefixed(BINARY, 1024, 0, (p) => ` ${p}B`) },
   'bytes/s': { family: 'binary', scales: prefixed(BINARY, 1024, 0, (p) => ` ${p}B/s`) },
   'operations/s': { family: 'decimal', scales: prefixed(DECIMAL, 1000, 0, (p) => ` ${p}/s`) },
@@ -122,8 +131,9 @@ export function formatValue(value: number, unit: Unit): string {
   let chosen = smallest;
   for (const scale of scales) {
     // What would be rounded to 1000 of one is told in the next.
-    if (Number((size / chosen.size).toPrecision(3)) >= 1000) chosen = scale;
+    if (Number((size / chosen.size).toPrecision(3)) >= 1000 || size >= (scale.from ?? Infinity)) chosen = scale;
   }
+  if (unit === 'cores' && size === 0) chosen = scales[2]!;
   if (unit === 'cores' && digits(size) === '1') return `${sign}1 core`;
   return sign + digits(size / chosen.size) + chosen.suffix;
 }
@@ -165,7 +175,7 @@ function decimalsOf(step: number): number {
 }
 
 function largestBelow(scales: Scale[], size: number): Scale {
-  return scales.findLast((scale) => scale.size <= size * (1 + 1e-9)) ?? scales[0]!;
+  return scales.findLast((scale) => (scale.from ?? scale.size) <= size * (1 + 1e-9)) ?? scales[0]!;
 }
 
 /** What an axis with this greatest value and step is labelled in. */
@@ -185,9 +195,13 @@ function axisScale(unit: Unit, greatest: number, step: number): Scale {
 
 function label(value: number, scale: Scale, decimals: number): string {
   const scaled = Math.abs(value / scale.size);
-  const text = scaled >= 1e21 ? digits(scaled) : scaled.toFixed(decimals);
+  // So many zeros are neither read nor have they room beside a chart.
+  const text = scaled >= 1e21 || decimals > 4 ? digits(scaled) : scaled.toFixed(decimals);
   return (value < 0 ? MINUS : '') + text + scale.suffix;
 }
+
+/** The unit beside an axis: one that is only a word stands in the heading, where there is room for it. */
+export const axisUnit = (unit: Unit): Unit => (Object.hasOwn(SHAPES, unit) ? unit : 'count');
 
 /**
  * Round values from `min` to `max`, about `count` of them (at most 1.25 times as many, and one), ascending. All have the

@@ -1,7 +1,7 @@
 import type { About, Input } from '../api/types';
 import { Samplers } from '../components/Samplers';
 import { Topology, type SystemInfo } from '../components/Topology';
-import { formatDuration, formatTime } from '../lib/time';
+import { formatDuration, formatLength, formatTime } from '../lib/time';
 import { formatValue } from '../lib/units';
 import * as view from '../state/view';
 
@@ -56,7 +56,7 @@ function facts(input: Input, about: About | null): [string, string][] {
     ['source', input.source],
     ['from', formatTime(input.start, 1)],
     ['to', formatTime(input.end, 1)],
-    ['duration', formatDuration(input.end - input.start)],
+    ['duration', formatLength(input.end - input.start)],
     ['interval', formatDuration(input.interval)],
     ['series', String(input.series)],
   ];
@@ -100,18 +100,20 @@ function Facts({ facts }: { facts: [string, string][] }) {
 function Happened({ about, side }: { about: About | null; side: number }) {
   const events = view.eventsOf(side);
   const missed = about?.missed ?? [];
+  const shift = view.shiftOf(side);
+  const show = (start: number, end: number) => view.show(start - shift, end - shift);
   if (!events.length && !missed.length) return <p class="note">No events, and no tick was missed.</p>;
   return (
     <ul class="events">
       {events.map((e) => (
         <li key={`${e.timestamp} ${e.description}`}>
-          <button onClick={() => view.show(e.timestamp - 30, e.timestamp + 30)}>{formatTime(e.timestamp, 1)}</button>{' '}
+          <button onClick={() => show(e.timestamp - 30, e.timestamp + 30)}>{formatTime(e.timestamp, 1)}</button>{' '}
           {e.description} <i>{e.kind}</i>
         </li>
       ))}
       {missed.map((m) => (
         <li key={`missed ${m.start}`}>
-          <button onClick={() => view.show(m.start - 10, m.end + 10)}>{formatTime(m.start, 1)}</button> {m.count} ticks missed:{' '}
+          <button onClick={() => show(m.start - 10, m.end + 10)}>{formatTime(m.start, 1)}</button> {m.count} ticks missed:{' '}
           {m.reason}
         </li>
       ))}

@@ -65,7 +65,7 @@ export function ComparePage() {
           {failed}
         </p>
       )}
-      <div class="scroll card" aria-busy={loading}>
+      <div class="scroll card" tabIndex={0} role="group" aria-label="differences" aria-busy={loading}>
         <table class="differences">
           <thead>
             <tr>

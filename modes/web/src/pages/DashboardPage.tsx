@@ -1,4 +1,4 @@
-import type { Dashboard } from '../api/types';
+import type { Chart, Dashboard } from '../api/types';
 import { CgroupPicker } from '../components/CgroupPicker';
 import { ChartCard } from '../components/ChartCard';
 import * as view from '../state/view';
@@ -18,11 +18,7 @@ export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
       {dashboard.groups.map((group) => (
         <section key={group.title} class="group">
           <h2>{group.title}</h2>
-          <div class={grid}>
-            {group.charts.map((chart) => (
-              <ChartCard key={chart.title} id={`${dashboard.id}/${group.title}/${chart.title}`} chart={chart} />
-            ))}
-          </div>
+          <Charts grid={grid} charts={group.charts} id={`${dashboard.id}/${group.title}`} />
         </section>
       ))}
       {extraOf(dashboard.id).length > 0 && (
@@ -39,6 +35,33 @@ export function DashboardPage({ dashboard }: { dashboard: Dashboard }) {
             ))}
           </div>
         </section>
+      )}
+    </>
+  );
+}
+
+/** Charts as cards, and in few words those whose metrics are not there: they have nothing to draw that would need room. */
+function Charts({ grid, charts, id }: { grid: string; charts: Chart[]; id: string }) {
+  const [there, missing] = [charts.filter((c) => !c.missing), charts.filter((c) => c.missing)];
+  // Beside lines a heatmap is as high as they are: the rest of their cards would be empty.
+  const tall = there.every((c) => c.kind === 'heatmap');
+  return (
+    <>
+      {there.length > 0 && (
+        <div class={grid}>
+          {there.map((chart) => (
+            <ChartCard key={chart.title} id={`${id}/${chart.title}`} chart={chart} tall={tall} />
+          ))}
+        </div>
+      )}
+      {missing.length > 0 && (
+        <ul class="missing">
+          {missing.map(({ title, description, missing: why }) => (
+            <li key={title} title={description}>
+              <strong>{title}</strong> {why}
+            </li>
+          ))}
+        </ul>
       )}
     </>
   );

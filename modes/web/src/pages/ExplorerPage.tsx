@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { Chart } from '../api/types';
 import { ChartCard } from '../components/ChartCard';
+import { Picker } from '../components/Picker';
 import { QueryInput } from '../components/QueryInput';
 import { unitOf } from '../lib/promql/unit';
 import { addTo } from '../state/extra';
@@ -66,6 +67,7 @@ export function ExplorerPage() {
           remove={list.length > 1 ? () => remove(at) : undefined}
         />
       ))}
+      {!view.queries.value.length && <Beginnings />}
       {history.length > 0 && (
         <section class="group">
           <h2>Asked before</h2>
@@ -84,6 +86,30 @@ export function ExplorerPage() {
         </section>
       )}
     </>
+  );
+}
+
+/** The first chart of each page, as something to begin with. */
+function Beginnings() {
+  const charts = new Map<string, Chart>();
+  for (const { groups } of view.dashboards.value) {
+    const chart = groups.flatMap((g) => g.charts).find((c) => !c.missing && c.kind !== 'percentiles' && !charts.has(c.title));
+    if (chart) charts.set(chart.title, chart);
+  }
+  if (!charts.size) return null;
+  return (
+    <section class="group">
+      <h2>To begin with</h2>
+      <ul class="history beginnings">
+        {[...charts.values()].map((chart) => (
+          <li key={chart.title}>
+            <button onClick={() => view.explore(chart.queries, chart.kind, chart.unit)}>
+              {chart.title} <code>{chart.queries[0]!.query}</code>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -126,7 +152,7 @@ function Asked({ at, query, history, set, remove }: AskedProps) {
           </button>
         )}
       </div>
-      {query && <ChartCard key={`${query} ${kind}`} id={`explore/${at}`} chart={chart} height={320} />}
+      {query && <ChartCard key={`${query} ${kind}`} id={`explore/${at}`} chart={chart} height={320} heading="h2" />}
     </section>
   );
 }
@@ -145,8 +171,7 @@ function AddChart({ chart }: { chart: Chart }) {
     say('Added.');
   };
   return (
-    <details class="picker" onToggle={() => say('')} onKeyDown={(e) => e.key === 'Escape' && (e.currentTarget.open = false)}>
-      <summary>Add to…</summary>
+    <Picker summary="Add to…" onToggle={() => say('')}>
       <form
         class="sheet"
         onSubmit={(e) => {
@@ -171,6 +196,6 @@ function AddChart({ chart }: { chart: Chart }) {
         </label>
         <button class="main">Add</button> <span role="status">{said}</span>
       </form>
-    </details>
+    </Picker>
   );
 }

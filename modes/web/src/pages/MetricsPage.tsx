@@ -6,6 +6,9 @@ import * as view from '../state/view';
 
 const MOST = 200;
 
+/** Labels that every series has: only where they tell series apart are they worth a word. */
+const OF_ALL = new Set(['source', 'sampler', 'unit', 'endpoint']);
+
 const text = (m: Metric) =>
   `${m.name} ${m.type} ${m.unit} ${m.help} ${m.sampler} ${Object.keys(m.labels).join(' ')}`.toLowerCase();
 
@@ -68,7 +71,7 @@ function MetricRow({ metric }: { metric: Metric }) {
         <p>{metric.help}</p>
         <p class="labels">
           {Object.entries(metric.labels)
-            .filter(([key]) => key !== 'source' && key !== 'sampler' && key !== 'unit')
+            .filter(([key, values]) => !OF_ALL.has(key) || values.length > 1)
             .map(([key, values]) => (
               <span key={key} title={values.join(', ')}>
                 {key} <i>{values.length > 3 ? `${values.slice(0, 3).join(', ')} … ${values.length}` : values.join(', ')}</i>

@@ -104,7 +104,7 @@ export function useChartData(chart: Chart, near: boolean, visible: () => boolean
   const over = view.rateOver.value;
   const points = Math.max(50, Math.min(2000, Math.floor(width / 50) * 50));
   useEffect(() => {
-    if (!near || !width || !inputs.length) return;
+    if (!near || width <= 0 || !inputs.length) return;
     const abort = new AbortController();
     const wanted: Wanted = {
       chart,

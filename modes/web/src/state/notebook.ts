@@ -1,17 +1,23 @@
 import { batch, computed, effect, signal } from '@preact/signals';
-import type { Chart, TimedEvent } from '../api/types';
+import type { Chart, Input, TimedEvent } from '../api/types';
 import { readNotes, type Cell } from '../lib/notebook';
 import * as view from './view';
 
-// What is written of a recording until it is saved with it: kept by the browser, a store for each recording.
-export const cells = signal<Cell[]>([]);
-export const unsaved = signal(false);
+// What is written of a recording until it is saved with it: kept by the browser, a store for each recording. Charts and
+// text are written about A; of B there are those that came with it, and events.
+const written = signal<Cell[][]>([]);
+const changed = signal<boolean[]>([]);
 
-const key = computed(() => {
-  const input = view.inputs.value[0];
-  // The beginning of what is kept of a live input moves.
-  return input ? `rezolus.notes ${input.title} ${input.kind === 'recording' ? input.start : ''}` : null;
-});
+export const cellsOf = (side: number): Cell[] => written.value[side] ?? [];
+export const cells = computed(() => cellsOf(0));
+export const unsaved = computed(() => changed.value.some((is) => is));
+
+/** The name of an input's store. The beginning of what is kept of a live input moves. */
+const storeOf = (input: Input) => `rezolus.notes ${input.title} ${input.kind === 'recording' ? input.start : ''}`;
+
+const stores = computed(() => view.inputs.value.slice(0, 2).map(storeOf));
+/** Inputs change all the time while they are live, their names do not. */
+const named = computed(() => stores.value.join('\n'));
 
 interface Kept {
   cells: Cell[];
@@ -29,24 +35,27 @@ function kept(name: string): Kept | null {
   }
 }
 
-function keep() {
-  const what: Kept = { cells: cells.peek(), events: view.added.peek(), unsaved: unsaved.peek() };
+function keep(side: number) {
+  const what: Kept = { cells: written.peek()[side] ?? [], events: view.addedTo(side), unsaved: changed.peek()[side] ?? false };
   try {
-    localStorage.setItem(key.peek()!, JSON.stringify(what));
+    localStorage.setItem(stores.peek()[side]!, JSON.stringify(what));
   } catch {
     // No room, or not allowed: it is there until the page is left, which asks before.
   }
 }
 
-function change(what: () => void) {
+/** Of a side; of both where they are the same recording. */
+const put = <T>(all: T[], side: number, what: T) => stores.peek().map((name, i) => (name === stores.peek()[side] ? what : all[i]!));
+
+function change(side: number, what: () => void) {
   batch(() => {
     what();
-    unsaved.value = true;
+    changed.value = put(changed.peek(), side, true);
   });
-  keep();
+  keep(side);
 }
 
-export const setCells = (next: Cell[]) => change(() => (cells.value = next));
+export const setCells = (next: Cell[]) => change(0, () => (written.value = put(written.peek(), 0, next)));
 
 /** Adds a chart as it is on screen. */
 export function pin(chart: Chart, as: string[]) {
@@ -56,38 +65,40 @@ export function pin(chart: Chart, as: string[]) {
   setCells([...cells.peek(), { type: 'chart', title, kind, unit, queries, from: start, to: end, ...(as.length ? { as } : {}) }]);
 }
 
-export function addEvent(timestamp: number, description: string) {
-  change(() => (view.added.value = [...view.added.value, { timestamp, description, kind: 'note', source: 'viewer' }]));
-}
+const setEvents = (side: number, events: TimedEvent[]) => change(side, () => (view.added.value = put(view.added.peek(), side, events)));
 
-export const removeEvent = (event: TimedEvent) => change(() => (view.added.value = view.added.value.filter((e) => e !== event)));
+/** Notes an event of a side, by its own clock. */
+export const addEvent = (side: number, timestamp: number, description: string) =>
+  setEvents(side, [...view.addedTo(side), { timestamp, description, kind: 'note', source: 'viewer' }]);
+
+export const removeEvent = (side: number, event: TimedEvent) => setEvents(side, view.addedTo(side).filter((e) => e !== event));
 
 /** What was written is in a copy of the recording now, but still not in the one that is open. */
-export function saved() {
-  unsaved.value = false;
-  keep();
+export function saved(side: number) {
+  changed.value = put(changed.peek(), side, false);
+  keep(side);
 }
 
-/** Throws away what was written: what the recording itself says is there again. */
+/** Throws away what was written: what the recordings themselves say is there again. */
 export function forget() {
-  localStorage.removeItem(key.peek()!);
-  adopt(null);
+  for (const name of stores.peek()) localStorage.removeItem(name);
+  adopt([]);
 }
 
-function adopt(own: Kept | null) {
+function adopt(own: (Kept | null)[]) {
+  const sides = view.inputs.peek().slice(0, 2);
   batch(() => {
-    cells.value = own?.cells ?? readNotes(view.abouts.peek()[0]?.notes)?.cells ?? [];
-    view.added.value = own?.events ?? [];
-    unsaved.value = own?.unsaved ?? false;
+    written.value = sides.map((_, side) => own[side]?.cells ?? readNotes(view.abouts.peek()[side]?.notes)?.cells ?? []);
+    view.added.value = sides.map((_, side) => own[side]?.events ?? []);
+    changed.value = sides.map((_, side) => own[side]?.unsaved ?? false);
   });
 }
 
-/** What is kept of the recording that is open, else its own notes; asks before work is lost with the page. */
+/** What is kept of the recordings that are open, else their own notes; asks before work is lost with the page. */
 export function bindNotebook() {
   effect(() => {
-    const name = key.value;
     view.abouts.value;
-    if (name) adopt(kept(name));
+    if (named.value) adopt(stores.peek().map(kept));
   });
   addEventListener('beforeunload', (event) => {
     if (unsaved.peek()) event.preventDefault();

@@ -62,12 +62,24 @@ export const pinned = computed(() => {
 
 export const pin = (time: number | null) => choose('at', time === null ? [] : [time.toFixed(3)]);
 
-/** Events of the first input that were added on the page. */
-export const added = signal<TimedEvent[]>([]);
+/** Moves the kept instant by shares of what is on screen, from the middle if none is kept there. */
+export function step(share: number) {
+  const { start, end } = range.value;
+  const kept = pinned.value;
+  const from = kept !== null && kept >= start && kept <= end ? kept : (start + end) / 2;
+  pin(Math.min(end, Math.max(start, from + share * (end - start))));
+}
+
+/** Events that were added on the page, by side. */
+export const added = signal<TimedEvent[][]>([]);
+export const addedTo = (side: number): TimedEvent[] => added.value[side] ?? [];
+
+/** How much later B's own clock is where it is laid over A. */
+export const shiftOf = (side: number): number => (side ? compare.value.offset : 0);
 
 /** What happened to an input, by its own clock, in order. */
 export const eventsOf = (side: number): TimedEvent[] =>
-  [...(abouts.value[side]?.events ?? []), ...(side ? [] : added.value)].sort((a, b) => a.timestamp - b.timestamp);
+  [...(abouts.value[side]?.events ?? []), ...addedTo(side)].sort((a, b) => a.timestamp - b.timestamp);
 
 /** How a query of the explorer is drawn: kind, unit (empty: what the query probably gives) and legend. Chosen like a label's value. */
 export const drawOf = (at: number) => selected.value[`draw/${at}`] ?? [];
