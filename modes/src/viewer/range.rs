@@ -17,8 +17,12 @@ const MOST_VALUES: usize = 2_000_000;
 const HISTOGRAM: usize = 64;
 /// A part that is evaluated at a time has at least so many rows.
 const LEAST_ROWS: i64 = 4096;
-/// Rates are over so many steps.
+/// Rates are over so many steps, and a part of an interval, so that ticks that are not exactly on time
+/// make no gap.
 const WINDOW: usize = 2;
+const SLACK: i64 = 4;
+/// So many steps after a seam have windows with rows before it.
+const REACH: usize = WINDOW + 1;
 /// ns
 const MILLI: i64 = 1_000_000;
 
@@ -74,8 +78,8 @@ impl Grid {
 
     /// Over how much rates are.
     fn window(&self) -> String {
-        let step = self.interval.max(self.step);
-        format!("{}ms", step.saturating_mul(WINDOW as i64).div_euclid(MILLI).max(1))
+        let steps = self.interval.max(self.step).saturating_mul(WINDOW as i64);
+        format!("{}ms", steps.saturating_add(self.interval / SLACK).div_euclid(MILLI).max(1))
     }
 }
 
@@ -194,9 +198,9 @@ fn parts(source: &dyn Source, grid: &Grid, query: &str) -> Vec<(usize, usize)> {
     for seam in source.seams(grid.start, end) {
         let at = ((seam - grid.start).max(0) / grid.step) as usize;
         let rows = (at.saturating_sub(first) as i64).saturating_mul(grid.step) / grid.interval;
-        if rows >= LEAST_ROWS && at + WINDOW < last {
-            parts.extend([(first, at), (at + 1, at + WINDOW)]);
-            first = at + WINDOW + 1;
+        if rows >= LEAST_ROWS && at + REACH < last {
+            parts.extend([(first, at), (at + 1, at + REACH)]);
+            first = at + REACH + 1;
         }
     }
     parts.push((first, last));

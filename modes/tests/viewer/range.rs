@@ -20,7 +20,10 @@ pub fn evaluated(
 ) -> BTreeMap<Labels, Vec<f64>> {
     let step = (drawn.number("step") / drawn.number("per") * 1e9).round() as i64;
     let start = (drawn.number("start") * 1e9).round() as i64;
-    let query = query.replace("$interval", &format!("{}ms", 2 * step.max(SECOND as i64) / 1_000_000));
+    let query = query.replace(
+        "$interval",
+        &format!("{}ms", (2 * step.max(SECOND as i64) + SECOND as i64 / 4) / 1_000_000),
+    );
     let end = start + (count as i64 - 1) * step;
     let answer = promql::range(source, &query, start, end, step, &promql::Options::default()).unwrap();
     let Value::Matrix(all) = answer.value else { panic!("{query}: no matrix") };
@@ -99,6 +102,17 @@ fn values_are_those_of_the_engine() {
             check(&drawn, &*source, query, 300);
         }
     }
+}
+
+#[test]
+fn a_tick_that_is_a_little_early_or_late_leaves_no_gap() {
+    let folder = folder();
+    let late = |row: u64| [4, 20, 3, -23, 36, 8, 110, 5][row as usize % 8] * 1_000_000;
+    let times = (0..60).map(|row| ((START + row) * SECOND).saturating_add_signed(late(row)));
+    let file = Made::at(times).counter("events", &[], |row| Some(row * 10)).write(&folder, "a.parquet");
+    let drawn = drawn(&viewer(&[&file]), "rate(events[$interval])", 59, &[("points", "1000")]);
+    let rates = &drawn.lines[0].1.mean;
+    assert!(rates[2..].iter().all(|rate| (8.0..12.0).contains(rate)), "{rates:?}");
 }
 
 #[test]
