@@ -58,7 +58,7 @@ async function opened(browser, what, recording, limit, port) {
   const all = [];
   for (let i = 0; i < 3; i++) {
     // A server that was just started: nothing is decoded yet.
-    const server = await serve(port, [recording]);
+    const server = await serve(port, [recording], process.env);
     all.push(await first(browser, server.url));
     server.stop();
     await sleep(100);
@@ -68,7 +68,7 @@ async function opened(browser, what, recording, limit, port) {
 }
 
 async function used(browser, recording) {
-  const server = await serve(4291, [recording]);
+  const server = await serve(4291, [recording], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
@@ -185,7 +185,7 @@ async function panned(page) {
 
 /** Follows an agent, and says every tenth of the time what browser and server hold. */
 async function followed(browser, agent) {
-  const server = await serve(4292, [agent]);
+  const server = await serve(4292, [agent], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
