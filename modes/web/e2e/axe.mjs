@@ -1,4 +1,4 @@
-// What Deque's axe finds in everything the page can look like, light and dark.
+// What Deque's axe finds in everything the page can look like, light and dark, and what is wider than a telephone.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { scenes } from './scenes.mjs';
@@ -21,6 +21,16 @@ async function broken(page, name, over) {
   return found;
 }
 
+/** Whether a page in its present state fits a narrow screen. */
+async function wide(page, name) {
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  const by = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  await page.setViewportSize(size);
+  return by > 0 ? [`${name}: ${by} px wider than the screen`] : [];
+}
+
 /** Looks at every scene of a server. */
 export const accessible = (on) => async (page, url) => {
   await page.addInitScript(engine);
@@ -29,7 +39,7 @@ export const accessible = (on) => async (page, url) => {
     if ((scene.on ?? 'full') !== on || !name.includes(process.env.SCENE ?? '')) continue;
     await page.emulateMedia({ colorScheme: 'light' });
     await scene.open(page, url);
-    found.push(...(await broken(page, name, scene.over)));
+    found.push(...(await broken(page, name, scene.over)), ...(await wide(page, name)));
     // What a scene writes is kept by the browser, and is none of the next one's.
     await page.evaluate(() => localStorage.clear());
   }

@@ -58,7 +58,7 @@ async function opened(browser, what, recording, limit, port) {
   const all = [];
   for (let i = 0; i < 3; i++) {
     // A server that was just started: nothing is decoded yet.
-    const server = await serve(port, [recording]);
+    const server = await serve(port, [recording], process.env);
     all.push(await first(browser, server.url));
     server.stop();
     await sleep(100);
@@ -68,7 +68,7 @@ async function opened(browser, what, recording, limit, port) {
 }
 
 async function used(browser, recording) {
-  const server = await serve(4291, [recording]);
+  const server = await serve(4291, [recording], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
@@ -109,7 +109,9 @@ async function used(browser, recording) {
   await session.send('HeapProfiler.collectGarbage');
   const heap = await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20);
   say(`hour: page's heap after ${MINUTES} min of use`, heap, 'MiB', '200');
-  say(`hour: renderer resident after ${MINUTES} min of use`, await renderer(browser), 'MiB', '200');
+  const { resident, own } = await renderer(browser);
+  say(`hour: renderer resident after ${MINUTES} min of use`, resident, 'MiB', '200');
+  say('hour: of that its own', own, 'MiB');
   say(`hour: server resident after ${MINUTES} min of use`, server.resident(), 'MiB');
   await context.close();
   server.stop();
@@ -183,7 +185,7 @@ async function panned(page) {
 
 /** Follows an agent, and says every tenth of the time what browser and server hold. */
 async function followed(browser, agent) {
-  const server = await serve(4292, [agent]);
+  const server = await serve(4292, [agent], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
   const session = await context.newCDPSession(page);
@@ -193,18 +195,27 @@ async function followed(browser, agent) {
     await session.send('HeapProfiler.collectGarbage');
     const after = `after ${((MINUTES * tenth) / 10).toFixed(0)} min`;
     say(`live: page's heap ${after}`, await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20), 'MiB');
-    say(`live: renderer resident ${after}`, await renderer(browser), 'MiB');
+    const { resident, own } = await renderer(browser);
+    say(`live: renderer resident ${after}`, resident, 'MiB');
+    say(`live: of that its own ${after}`, own, 'MiB');
     say(`live: server resident ${after}`, server.resident(), 'MiB');
   }
   await context.close();
   server.stop();
 }
 
-/** What the largest of the browser's renderers has resident, in MiB. */
+/**
+ * What the largest of the browser's renderers has resident, in MiB, and how much of it is its own: the rest is the browser's
+ * program, which all of them map, also one without a page.
+ */
 async function renderer(browser) {
   const { processInfo } = await browser.newBrowserCDPSession().then((s) => s.send('SystemInfo.getProcessInfo'));
-  const all = processInfo.filter((p) => p.type === 'renderer').map((p) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${p.id}/status`, 'utf8'))[1]) / 1024);
-  return Math.max(...all);
+  const all = processInfo.filter((p) => p.type === 'renderer').map(({ id }) => {
+    const status = readFileSync(`/proc/${id}/status`, 'utf8');
+    const of = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)[1]) / 1024;
+    return { resident: of('VmRSS'), own: of('RssAnon') + of('RssShmem') };
+  });
+  return all.reduce((a, b) => (b.resident > a.resident ? b : a));
 }
 
 const [hour, day] = process.argv.slice(2);

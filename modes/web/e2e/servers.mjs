@@ -56,9 +56,9 @@ export async function start(args, url, env = process.env) {
   return { resident, stop: () => ended(child) };
 }
 
-/** Starts the viewer with the page as it was built here. */
-export async function serve(port, inputs) {
+/** Starts the viewer, unless `env` says otherwise with the page as it was built here. */
+export async function serve(port, inputs, env = { ...process.env, REZOLUS_WEB_DIR: dist }) {
   const url = `http://127.0.0.1:${port}/`;
   const args = ['view', '--no-open', '--listen', `127.0.0.1:${port}`, ...inputs];
-  return { url, ...(await start(args, `${url}view/state`, { ...process.env, REZOLUS_WEB_DIR: dist })) };
+  return { url, ...(await start(args, `${url}view/state`, env)) };
 }

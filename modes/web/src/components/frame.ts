@@ -31,3 +31,8 @@ export function fitted(canvas: HTMLCanvasElement, { width, height }: Size): Canv
   context.scale(ratio, ratio);
   return context;
 }
+
+/** Gives back what a canvas holds at once: collectors see a few bytes of it, and leave its pixels for long. */
+export function release(canvas: HTMLCanvasElement) {
+  canvas.width = canvas.height = 0;
+}

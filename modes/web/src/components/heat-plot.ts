@@ -1,5 +1,5 @@
 import type { Range } from '../state/view';
-import { css, fitted, FONT, ROOM, ticksOf, type Size } from './frame';
+import { css, fitted, FONT, release, ROOM, ticksOf, type Size } from './frame';
 import type { Picture } from './pictures';
 
 /** A picture on one canvas: a column for each lot, its lines stretched to the height there is. */
@@ -91,5 +91,7 @@ export class HeatPlot {
 
   destroy() {
     this.canvas.remove();
+    release(this.canvas);
+    release(this.image);
   }
 }

@@ -5,7 +5,7 @@ import { bands, extent, isolated, lotTimes, stacked, type Bands, type Column } f
 import { seriesColor } from '../lib/palette';
 import { axisTicks, axisUnit, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
-import { css, FONT, ROOM, ticksOf } from './frame';
+import { css, FONT, release, ROOM, ticksOf } from './frame';
 
 export interface LineOptions {
   width: number;
@@ -85,6 +85,7 @@ export class LinePlot {
 
   destroy() {
     this.plot.destroy();
+    release(this.canvas);
   }
 }
 

@@ -5,7 +5,7 @@
 import { effect } from '@preact/signals';
 import * as view from '../state/view';
 import type { Range } from '../state/view';
-import { ROOM } from './frame';
+import { release, ROOM } from './frame';
 
 interface Drawing {
   readonly canvas: HTMLCanvasElement;
@@ -115,6 +115,7 @@ function moveBack(mover: Mover) {
 }
 
 function forget(mover: Mover) {
+  if (mover.picture) release(mover.picture);
   mover.picture = null;
   if (mover.marks) mover.marks.style.transform = '';
 }

@@ -11,12 +11,13 @@ export interface Lots {
 }
 
 export interface Series {
-  mean: ArrayLike<number>;
-  least?: ArrayLike<number>;
-  greatest?: ArrayLike<number>;
+  mean: Float64Array | number[];
+  least?: Float64Array | number[];
+  greatest?: Float64Array | number[];
 }
 
-export type Column = (number | null)[];
+/** Numbers as they came, where there is no gap among them: as many with nulls take several times the memory. */
+export type Column = (number | null)[] | Float64Array;
 
 export interface Bands {
   /** The mean of each series, then greatest and least of each that has them. */
@@ -26,11 +27,15 @@ export interface Bands {
 }
 
 /** NaN, and what is no number that can be drawn, as null; with `positive` also what has no place on a logarithmic axis. */
-export function column(values: ArrayLike<number>, count: number, positive = false): Column {
-  return Array.from({ length: count }, (_, i) => {
+export function column(values: Float64Array | number[], count: number, positive = false): Column {
+  const drawable = (value: number) => Number.isFinite(value) && (!positive || value > 0);
+  if (values instanceof Float64Array && values.length === count && values.every(drawable)) return values;
+  const out: (number | null)[] = [];
+  for (let i = 0; i < count; i++) {
     const value = values[i] ?? NaN;
-    return Number.isFinite(value) && (!positive || value > 0) ? value : null;
-  });
+    out.push(drawable(value) ? value : null);
+  }
+  return out;
 }
 
 /** When a lot is: in the middle of the steps it stands for. */
