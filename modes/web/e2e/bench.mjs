@@ -1,7 +1,7 @@
 // What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING], or URL of an agent, which is
 // followed for $MINUTES. Prints one line per figure.
-import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
+import { bare } from './bare.mjs';
 import { CHROMIUM, FLAGS, serve, sleep } from './servers.mjs';
 
 const MINUTES = Number(process.env.MINUTES ?? 10);
@@ -71,7 +71,6 @@ async function used(browser, recording) {
   const server = await serve(4291, [recording], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
-  const session = await context.newCDPSession(page);
   await page.goto(server.url);
   await page.waitForFunction(settled);
   const names = await page.locator('.links a').allTextContents();
@@ -95,26 +94,40 @@ async function used(browser, recording) {
   const frames = await panned(page);
   say('hour: frames a second while panning 50 charts', frames.rate, '/s', '50');
   say('hour: charts on screen meanwhile', frames.charts, '', '50');
-  const end = Date.now() + MINUTES * 60_000;
-  let at = 0;
-  while (Date.now() < end) {
-    await page.evaluate(`document.querySelectorAll('.links a')[${at++ % names.length}].click()`);
-    await sleep(700);
-    for (const key of ['+', 'ArrowLeft', 'ArrowRight', '-', '0']) {
-      await page.keyboard.press(key);
-      await sleep(150);
-    }
-    await page.mouse.move(400 + ((at * 37) % 600), 300);
-  }
-  await session.send('HeapProfiler.collectGarbage');
-  const heap = await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20);
-  say(`hour: page's heap after ${MINUTES} min of use`, heap, 'MiB', '200');
-  const { resident, own } = await renderer(browser);
-  say(`hour: renderer resident after ${MINUTES} min of use`, resident, 'MiB', '200');
-  say('hour: of that its own', own, 'MiB');
-  say(`hour: server resident after ${MINUTES} min of use`, server.resident(), 'MiB');
   await context.close();
   server.stop();
+}
+
+/** What browser and server hold after minutes of use. */
+async function held(recording) {
+  const server = await serve(4293, [recording], process.env);
+  const page = await bare(server.url);
+  while (!(await page.evaluate(`(${settled})()`))) await sleep(50);
+  const press = (key) => page.evaluate(`document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '${key}', bubbles: true }))`);
+  const move = (x) => `document.querySelector('.over')?.dispatchEvent(new MouseEvent('mousemove', { clientX: ${x}, clientY: 300, bubbles: true }))`;
+  const pages = await page.evaluate(`document.querySelectorAll('.links a').length`);
+  const end = Date.now() + MINUTES * 60_000;
+  for (let at = 0; Date.now() < end; at++) {
+    await page.evaluate(`document.querySelectorAll('.links a')[${at % pages}].click()`);
+    await sleep(700);
+    for (const key of ['+', 'ArrowLeft', 'ArrowRight', '-', '0']) {
+      await press(key);
+      await sleep(150);
+    }
+    await page.evaluate(move(400 + ((at * 37) % 600)));
+  }
+  await tell(page, server, 'hour', `after ${MINUTES} min of use`, '200');
+  await page.stop();
+  await server.stop();
+}
+
+async function tell(page, server, what, when, limit) {
+  await page.collect();
+  say(`${what}: page's heap ${when}`, await page.evaluate('performance.memory.usedJSHeapSize / 2 ** 20'), 'MiB', limit);
+  const { resident, own } = page.renderer();
+  say(`${what}: renderer resident ${when}`, resident, 'MiB', limit);
+  say(`${what}: of that its own ${when}`, own, 'MiB');
+  say(`${what}: server resident ${when}`, server.resident(), 'MiB');
 }
 
 /** ms from a key until every chart on screen shows data of the new span. */
@@ -184,52 +197,30 @@ async function panned(page) {
 }
 
 /** Follows an agent, and says every tenth of the time what browser and server hold. */
-async function followed(browser, agent) {
+async function followed(agent) {
   const server = await serve(4292, [agent], process.env);
-  const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
-  const page = await context.newPage();
-  const session = await context.newCDPSession(page);
-  await page.goto(server.url);
+  const page = await bare(server.url);
   for (let tenth = 0; tenth <= 10; tenth++) {
     if (tenth) await sleep(MINUTES * 6_000);
-    await session.send('HeapProfiler.collectGarbage');
-    const after = `after ${((MINUTES * tenth) / 10).toFixed(0)} min`;
-    say(`live: page's heap ${after}`, await page.evaluate(() => performance.memory.usedJSHeapSize / 2 ** 20), 'MiB');
-    const { resident, own } = await renderer(browser);
-    say(`live: renderer resident ${after}`, resident, 'MiB');
-    say(`live: of that its own ${after}`, own, 'MiB');
-    say(`live: server resident ${after}`, server.resident(), 'MiB');
+    await tell(page, server, 'live', `after ${((MINUTES * tenth) / 10).toFixed(0)} min`);
   }
-  await context.close();
-  server.stop();
-}
-
-/**
- * What the largest of the browser's renderers has resident, in MiB, and how much of it is its own: the rest is the browser's
- * program, which all of them map, also one without a page.
- */
-async function renderer(browser) {
-  const { processInfo } = await browser.newBrowserCDPSession().then((s) => s.send('SystemInfo.getProcessInfo'));
-  const all = processInfo.filter((p) => p.type === 'renderer').map(({ id }) => {
-    const status = readFileSync(`/proc/${id}/status`, 'utf8');
-    const of = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)[1]) / 1024;
-    return { resident: of('VmRSS'), own: of('RssAnon') + of('RssShmem') };
-  });
-  return all.reduce((a, b) => (b.resident > a.resident ? b : a));
+  await page.stop();
+  await server.stop();
 }
 
 const [hour, day] = process.argv.slice(2);
-const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, '--enable-precise-memory-info'] });
-try {
-  if (/^https?:/.test(hour)) await followed(browser, hour);
-  else await recorded();
-} finally {
-  await browser.close();
-}
+if (/^https?:/.test(hour)) await followed(hour);
+else await recorded();
 
 async function recorded() {
-  const bytes = await opened(browser, 'hour', hour, '1000', 4290);
-  say('first load, transferred', bytes / 1024, 'KiB', '250');
-  if (day) await opened(browser, 'day', day, '1500', 4290);
-  await used(browser, hour);
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  try {
+    const bytes = await opened(browser, 'hour', hour, '1000', 4290);
+    say('first load, transferred', bytes / 1024, 'KiB', '250');
+    if (day) await opened(browser, 'day', day, '1500', 4290);
+    await used(browser, hour);
+  } finally {
+    await browser.close();
+  }
+  await held(hour);
 }
