@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use rezolus_modes::log::columns::Source;
 use rezolus_modes::log::{Header, Log};
-use rezolus_modes::snapshot::{Group, GroupSchema, MetricDesc, Numbers, Snapshot};
+use rezolus_modes::snapshot::{Group, GroupSchema, MetricDesc, Numbers, Shape, Snapshot};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -87,16 +87,27 @@ impl Made {
 
     /// Of 36 buckets: 0 to 7 one by one, and so on.
     pub fn histogram(self, metric: &str, labels: Pairs, counts: impl Fn(u64) -> Option<Vec<u64>>) -> Self {
+        self.histogram_of(2, metric, labels, counts)
+    }
+
+    /// Of `2^grouping_power` buckets for each power of two up to 2^10; those at the end may be left away.
+    pub fn histogram_of(
+        self,
+        grouping_power: u8,
+        metric: &str,
+        labels: Pairs,
+        counts: impl Fn(u64) -> Option<Vec<u64>>,
+    ) -> Self {
         let mut builder = ListBuilder::new(UInt64Builder::new());
         for row in 0..self.length() {
             let full = |mut counts: Vec<u64>| {
-                counts.resize(36, 0);
+                counts.resize(Shape::buckets(grouping_power, 10).unwrap(), 0);
                 counts
             };
             builder.append_option(counts(row).map(|counts| full(counts).into_iter().map(Some)));
         }
         let kind = DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)));
-        let shape = [("grouping_power", "2"), ("max_value_power", "10")];
+        let shape = [("grouping_power", &*grouping_power.to_string()), ("max_value_power", "10")];
         self.labelled(metric, &[&shape, labels].concat(), kind, Arc::new(builder.finish()))
     }
 
