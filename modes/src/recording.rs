@@ -46,6 +46,8 @@ use guard::guarded;
 const DEFAULT_INTERVAL_MS: u64 = 1000;
 /// Batches aim at this many bytes of decoded values.
 const BATCH_BYTES: usize = 32 << 20;
+/// What decoding a column takes besides: buffers, and the state of the decompressor.
+const READER_BYTES: usize = 128 << 10;
 
 /// Why a recording cannot be read or written: always the file, where it can be
 /// told the place in it, and what is wrong.
@@ -181,6 +183,16 @@ impl Column {
         let metric = metric.unwrap_or_else(|| name.strip_suffix(":buckets").unwrap_or(&name).into());
         let kind = kind(position, field, powers);
         Self { position, name, kind, metric, unit, labels }
+    }
+
+    /// How many bytes a decoded value takes.
+    fn width(&self) -> usize {
+        match self.kind {
+            Kind::Histogram { grouping_power: g, max_value_power: n } => {
+                Shape::buckets(g, n).unwrap_or(1) * 8
+            }
+            _ => 8,
+        }
     }
 
     /// Which sampler measured it, if the recorder noted it.
@@ -388,29 +400,62 @@ impl Recording {
     ///
     /// Names the column and the row group that does not decode.
     pub fn column(&self, position: usize, rows: Range<usize>) -> Result<ArrayRef, Error> {
-        let mut parts: Vec<ArrayRef> = Vec::new();
-        for (group, rows) in self.groups_of(&rows) {
+        let mut found = self.columns_at(&[position], rows)?;
+        found.pop().ok_or_else(|| self.place(self.label(position), "is not there"))
+    }
+
+    /// As [`column`](Self::column), of several, whose positions are ascending. A reader goes through all
+    /// columns of the file to find its own: one for each would take time by their square.
+    ///
+    /// # Errors
+    ///
+    /// As [`column`](Self::column).
+    pub fn columns_at(&self, positions: &[usize], rows: Range<usize>) -> Result<Vec<ArrayRef>, Error> {
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); positions.len()];
+        for (group, part) in self.groups_of(&rows) {
             let found = guarded(|| {
-                let reader = self.reader(&[position], group, &rows, rows.len().max(1))?;
-                reader.map(|batch| batch.map(|batch| batch.column(0).clone())).collect::<Result<Vec<_>, _>>()
+                let reader = self.reader(positions, group, &part, part.len().max(1))?;
+                reader.collect::<Result<Vec<RecordBatch>, _>>()
             })
-            .and_then(|parts| match parts.iter().map(|part| part.len()).sum::<usize>() {
-                found if found == rows.len() => Ok(parts),
-                found => Err(format!("{found} rows instead of {}", rows.len())),
+            .and_then(|batches| {
+                match batches.iter().map(RecordBatch::num_rows).sum::<usize>() {
+                    found if found == part.len() => Ok(batches),
+                    found => Err(format!("{found} rows instead of {}", part.len())),
+                }
             });
-            parts.extend(found.map_err(|why| {
-                self.place(
-                    format!("{}, row group {group}", self.label(position)),
-                    &format!("is damaged: {why}"),
-                )
-            })?);
+            match (found, positions) {
+                (Ok(batches), _) => {
+                    for batch in &batches {
+                        for (parts, values) in parts.iter_mut().zip(batch.columns()) {
+                            parts.push(values.clone());
+                        }
+                    }
+                }
+                (Err(why), &[position]) => {
+                    let place = format!("{}, row group {group}", self.label(position));
+                    return Err(self.place(place, &format!("is damaged: {why}")));
+                }
+                // One of them: which it is, is seen without the others.
+                (Err(_), _) => {
+                    let (some, others) = positions.split_at(positions.len() / 2);
+                    let mut all = self.columns_at(some, rows.clone())?;
+                    all.extend(self.columns_at(others, rows)?);
+                    return Ok(all);
+                }
+            }
         }
-        let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
-        match parts.is_empty() {
-            true => Ok(arrow_array::new_empty_array(self.schema().field(position).data_type())),
-            false => guarded(|| arrow_select::concat::concat(&parts))
-                .map_err(|why| self.place(self.label(position), &why)),
-        }
+        let whole = |(parts, &position): (Vec<ArrayRef>, &usize)| {
+            let parts: Vec<&dyn Array> = parts.iter().map(|part| part.as_ref()).collect();
+            match parts.is_empty() {
+                true => Ok(arrow_array::new_empty_array(self.schema().field(position).data_type())),
+                false => guarded(|| arrow_select::concat::concat(&parts))
+                    .map_err(|why| self.place(self.label(position), &why)),
+            }
+        };
+        parts.into_iter().zip(positions).map(whole).collect()
     }
 
     /// Rows in batches of a few megabytes: of the columns at the given
@@ -423,13 +468,7 @@ impl Recording {
 
     /// How many rows of these columns make a batch.
     fn batch_rows(&self, positions: &[usize]) -> usize {
-        let width = |column: &Column| match column.kind {
-            Kind::Histogram { grouping_power: g, max_value_power: n } => {
-                Shape::buckets(g, n).unwrap_or(1) * 8
-            }
-            _ => 8,
-        };
-        let row: usize = positions.iter().filter_map(|&at| self.columns.get(at)).map(width).sum();
+        let row: usize = positions.iter().filter_map(|&at| self.columns.get(at)).map(Column::width).sum();
         (BATCH_BYTES / row.max(1)).clamp(1, 4096)
     }
 
@@ -474,6 +513,21 @@ impl Recording {
     fn place(&self, place: impl Into<String>, what: &str) -> Error {
         Error::Place { file: self.path.clone(), place: place.into(), what: what.into() }
     }
+}
+
+/// What is read together: neighbours that take at most so many bytes as a batch has, or one that takes more.
+fn together<T>(all: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut parts, mut first, mut sum) = (Vec::new(), 0, 0usize);
+    for (at, item) in all.iter().enumerate() {
+        let more = bytes(item).saturating_add(READER_BYTES);
+        sum = sum.saturating_add(more);
+        if sum > BATCH_BYTES && at > first {
+            parts.push(&all[first..at]);
+            (first, sum) = (at, more);
+        }
+    }
+    parts.extend((first < all.len()).then(|| &all[first..]));
+    parts
 }
 
 /// See [`Recording::batches`].

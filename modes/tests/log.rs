@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -15,16 +14,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rezolus_modes::log::columns::Source;
 use rezolus_modes::log::{Contents, Header, Log, Note, ticks};
-use rezolus_modes::snapshot::{Group, GroupSchema, LINE, Line, MetricDesc, Numbers, Shape, Snapshot};
+use rezolus_modes::snapshot::{GroupSchema, LINE, Line, Numbers, Shape, Snapshot};
+
+use made::describe;
+
+mod made;
 
 const SECOND: u64 = 1_000_000_000;
-
-fn describe(name: &str, labels: &[(&str, &str)]) -> MetricDesc {
-    let mut metadata: BTreeMap<String, String> =
-        labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    metadata.insert("metric".into(), name.split('/').next().unwrap().into());
-    MetricDesc { name: name.into(), metadata }
-}
 
 /// A snapshot with so many counters, a gauge, and perhaps a histogram.
 fn snapshot(at: u64, counters: usize, histogram: bool) -> Arc<Snapshot> {
@@ -44,15 +40,7 @@ fn snapshot(at: u64, counters: usize, histogram: bool) -> Arc<Snapshot> {
         }
         numbers.histograms.push(Some(Shape { grouping_power: 3, max_value_power: 64, lines: 2 }));
     }
-    let lengths = numbers.lengths();
-    let group = Group { name: "test/main".into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
-    Arc::new(Snapshot {
-        systemtime: UNIX_EPOCH + Duration::from_nanos(at * SECOND),
-        duration: Duration::from_micros(at),
-        metadata: vec![("source".into(), "test".into())],
-        groups: vec![group],
-        numbers,
-    })
+    Arc::new(made::snapshot("test/main", at * SECOND, schema, numbers))
 }
 
 fn header() -> Header {

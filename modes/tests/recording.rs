@@ -8,19 +8,21 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{Array, ArrayRef, Int64Array, UInt64Array};
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use clap::Parser;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
-use parquet::file::properties::WriterProperties;
+use parquet::file::metadata::ParquetMetaDataReader;
 use proptest::prelude::*;
 use rezolus_modes::recording::{Command, Error, Kind, Recording};
 use rezolus_store::Source;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use made::{histograms, list};
+
+mod made;
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_795_341_600 * SECOND;
@@ -63,18 +65,6 @@ fn field(name: &str, kind: DataType, metadata: &[(&str, &str)]) -> Field {
     let metadata: std::collections::HashMap<_, _> =
         metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     Field::new(name, kind, name != "timestamp").with_metadata(metadata)
-}
-
-fn list() -> DataType {
-    DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)))
-}
-
-fn histograms(rows: &[Option<Vec<u64>>]) -> ArrayRef {
-    let mut builder = ListBuilder::new(UInt64Builder::new());
-    for row in rows {
-        builder.append_option(row.as_ref().map(|counts| counts.iter().map(|&count| Some(count))));
-    }
-    Arc::new(builder.finish())
 }
 
 fn counters(values: &[u64]) -> ArrayRef {
@@ -144,18 +134,7 @@ impl Made {
 
     fn write(self, folder: &TempDir, name: &str) -> String {
         let path = folder.path().join(name);
-        let pairs = self.metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
-        let properties = WriterProperties::builder()
-            .set_compression(self.codec)
-            .set_max_row_group_row_count(Some(self.group_rows))
-            .set_key_value_metadata(Some(pairs))
-            .build();
-        let (fields, arrays): (Vec<_>, Vec<_>) = self.fields.into_iter().unzip();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        made::write(&path, self.fields, self.metadata, self.codec, self.group_rows);
         path.to_str().unwrap().into()
     }
 }
@@ -195,6 +174,39 @@ fn published() -> Vec<String> {
     ["demo", "simple_capture"]
         .map(|name| shared.join(format!("data/recordings/{name}.parquet")).to_str().unwrap().into())
         .into()
+}
+
+#[test]
+fn more_columns_than_are_read_together() {
+    let folder = folder();
+    let times = times(9);
+    let wide = (0..700u64).fold(Made::new(&times), |made, column| {
+        let values: Vec<u64> = (0..9).map(|row| row * column).collect();
+        let metric = [("metric", "wide"), ("id", &*column.to_string())];
+        made.column(&format!("wide/{column}"), DataType::UInt64, &metric, counters(&values))
+    });
+    let file = wide.write(&folder, "a.parquet");
+    let out = path(&folder, "b.parquet");
+    said(&["filter", &file, "-o", &out, "--from", "+2s"]);
+    let (whole, part) = (open(&file), open(&out));
+    assert_eq!((whole.columns().len(), part.rows()), (705, 7));
+    for (before, after) in whole.columns().iter().zip(part.columns()) {
+        let all = whole.column(before.position, 0..9).unwrap();
+        let rest = part.column(after.position, 0..7).unwrap();
+        assert_eq!((&before.name, &all.slice(2, 7)), (&after.name, &rest));
+    }
+    said(&["verify", &out]);
+    // One of them is damaged: that one is told, and no other.
+    let chunk =
+        whole.row_groups()[1].columns().iter().find(|c| c.column_path().string() == "wide/333").unwrap();
+    let (start, length) = chunk.byte_range();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[start as usize..(start + length) as usize].fill(0xff);
+    std::fs::write(&file, bytes).unwrap();
+    let (fine, text) = run(&["verify", &file]).unwrap();
+    assert!(!fine && text.contains("`wide/333`, row group 1: is damaged"), "{text}");
+    assert!(!text.contains("`wide/332`") && !text.contains("`wide/334`"), "{text}");
+    assert!(refused(&["filter", &file, "-o", &out, "--force"]).contains("`wide/333`, row group 1"));
 }
 
 #[test]

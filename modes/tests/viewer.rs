@@ -1,5 +1,7 @@
 //! The viewer's server, as its page and others ask it: on recordings and logs made here.
 
+mod made;
+
 mod viewer {
     mod ask;
     mod differences;

@@ -1,5 +1,5 @@
-//! Writing a recording, column by column: only one column of one row group is
-//! in memory at a time, however wide the table is.
+//! Writing a recording, column by column: only as many columns of one row group as
+//! make a batch are in memory at a time, however wide the table is.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, UInt64Array};
+use arrow_array::{ArrayRef, UInt64Array};
 use arrow_schema::{DataType, FieldRef, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::compute_leaves;
@@ -19,7 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::output::{Aside, Progress};
-use super::{Error, Recording};
+use super::{Column, Error, Recording, together};
 
 /// Rows of a row group.
 const GROUP_ROWS: usize = 1800;
@@ -50,25 +50,68 @@ pub enum Values<'a> {
     },
 }
 
-impl Values<'_> {
-    fn read(&self, rows: Range<usize>) -> Result<ArrayRef, Error> {
-        let (recording, position, taken) = match self {
-            Self::Array(array) => return Ok(array.slice(rows.start, rows.len())),
-            Self::Rows { recording, position, rows: all } => (recording, *position, &all[rows]),
-        };
-        let known = || taken.iter().flatten().copied();
-        let data_type = recording.schema().field(position).data_type();
-        let Some((first, last)) = known().min().zip(known().max()) else {
-            return Ok(arrow_array::new_null_array(data_type, taken.len()));
-        };
-        let found = recording.column(position, first..last + 1)?;
-        if taken.len() == found.len() && known().count() == taken.len() && known().is_sorted() {
-            return Ok(found);
-        }
-        let indices: UInt64Array = taken.iter().map(|row| row.map(|row| (row - first) as u64)).collect();
-        arrow_select::take::take(found.as_ref(), &indices, None)
-            .map_err(|error| recording.place(recording.label(position), &error.to_string()))
+/// Rows of a recording: of which one, which, and from the first to the last that is needed.
+type Part<'a> = (&'a Recording, &'a [Option<usize>], Range<usize>);
+
+impl Output<'_> {
+    fn part(&self, rows: &Range<usize>) -> Option<(usize, Part<'_>)> {
+        let Values::Rows { recording, position, rows: all } = &self.values else { return None };
+        let taken = &all[rows.clone()];
+        let mut known = taken.iter().flatten().copied();
+        let first = known.next();
+        let last = known.next_back().or(first);
+        let span = first.zip(last).map_or(0..0, |(first, last)| first..last + 1);
+        Some((*position, (recording, taken, span)))
     }
+
+    /// What reading it takes.
+    fn bytes(&self, rows: &Range<usize>) -> usize {
+        let bytes = |(position, (recording, _, span)): (usize, Part)| {
+            recording.columns().get(position).map_or(0, Column::width).saturating_mul(span.len())
+        };
+        self.part(rows).map_or(0, bytes)
+    }
+}
+
+/// Some rows of all of these columns.
+fn read(columns: &[Output], rows: &Range<usize>) -> Result<Vec<ArrayRef>, Error> {
+    let mut found: Vec<Option<ArrayRef>> = vec![None; columns.len()];
+    // Those of one recording and the same rows are read together.
+    let mut parts: Vec<(Part, Vec<(usize, usize)>)> = Vec::new();
+    for (at, column) in columns.iter().enumerate() {
+        let Some((position, part)) = column.part(rows) else {
+            if let Values::Array(array) = &column.values {
+                found[at] = Some(array.slice(rows.start, rows.len()));
+            }
+            continue;
+        };
+        let same =
+            |(known, _): &&mut (Part, _)| std::ptr::eq(known.0, part.0) && std::ptr::eq(known.1, part.1);
+        match parts.iter_mut().find(same) {
+            Some((_, places)) => places.push((position, at)),
+            None => parts.push((part, vec![(position, at)])),
+        }
+    }
+    for ((recording, taken, span), mut places) in parts {
+        places.sort_unstable();
+        let mut positions: Vec<usize> = places.iter().map(|(position, _)| *position).collect();
+        positions.dedup();
+        let read = recording.columns_at(&positions, span.clone())?;
+        let whole = taken.len() == span.len() && taken.iter().zip(span.clone()).all(|(a, b)| *a == Some(b));
+        let indices: UInt64Array = taken.iter().map(|row| row.map(|row| (row - span.start) as u64)).collect();
+        for (position, at) in places {
+            let Some(values) = positions.binary_search(&position).ok().and_then(|at| read.get(at)) else {
+                continue;
+            };
+            found[at] = Some(match (whole, span.is_empty()) {
+                (true, _) => values.clone(),
+                (_, true) => arrow_array::new_null_array(values.data_type(), taken.len()),
+                _ => arrow_select::take::take(values.as_ref(), &indices, None)
+                    .map_err(|error| recording.place(recording.label(position), &error.to_string()))?,
+            });
+        }
+    }
+    Ok(found.into_iter().flatten().collect())
 }
 
 impl Table<'_> {
@@ -93,15 +136,16 @@ impl Table<'_> {
             let rows = start..self.rows.min(start + GROUP_ROWS);
             let mut row_group = writer.next_row_group().map_err(fail)?;
             let mut leaves = factory.create_column_writers(group).map_err(fail)?.into_iter();
-            for column in &self.columns {
-                let values = column.values.read(rows.clone())?;
-                for leaf in compute_leaves(&column.field, &values).map_err(fail)? {
-                    let Some(mut leaf_writer) = leaves.next() else { continue };
-                    leaf_writer.write(&leaf).map_err(fail)?;
-                    let chunk = leaf_writer.close().map_err(fail)?;
-                    chunk.append_to_row_group(&mut row_group).map_err(fail)?;
+            for columns in together(&self.columns, |column| column.bytes(&rows)) {
+                for (column, values) in columns.iter().zip(read(columns, &rows)?) {
+                    for leaf in compute_leaves(&column.field, &values).map_err(fail)? {
+                        let Some(mut leaf_writer) = leaves.next() else { continue };
+                        leaf_writer.write(&leaf).map_err(fail)?;
+                        let chunk = leaf_writer.close().map_err(fail)?;
+                        chunk.append_to_row_group(&mut row_group).map_err(fail)?;
+                    }
+                    progress.step();
                 }
-                progress.step();
             }
             row_group.close().map_err(fail)?;
         }

@@ -14,14 +14,14 @@ use std::path::PathBuf;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, ListArray};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use parquet::basic::Compression;
 use serde::Serialize;
 
 use super::annotate::JSON_KEYS;
 use super::output::Progress;
 use super::schema::printable;
-use super::{Column, Error, Kind, Recording, info, utc};
+use super::{Column, Error, Kind, Recording, info, together, utc};
 use crate::snapshot::Shape;
 
 #[derive(clap::Args, Debug)]
@@ -109,9 +109,12 @@ pub fn verify(recording: &Recording) -> Result<Report, Error> {
     times(recording, &mut found);
     names(recording, &mut found);
     let mut progress = Progress::new(recording.columns().len());
-    for column in recording.columns() {
-        values(recording, column, &mut found);
-        progress.step();
+    let rows = recording.rows();
+    for alike in recording.columns().chunk_by(|a, b| step(a) == step(b)) {
+        for columns in together(alike, |column| column.width().saturating_mul(rows.min(step(column)))) {
+            values(recording, columns, &mut found);
+            columns.iter().for_each(|_| progress.step());
+        }
     }
     let count = |level| found.0.iter().filter(|finding| finding.level == level).count();
     Ok(Report {
@@ -276,29 +279,56 @@ fn names(recording: &Recording, found: &mut Findings) {
     }
 }
 
-/// Decodes a column, row group by row group, and looks at every value.
-fn values(recording: &Recording, column: &Column, found: &mut Findings) {
+/// How many rows of a column are decoded at a time.
+fn step(column: &Column) -> usize {
+    if matches!(column.kind, Kind::Histogram { .. }) { 512 } else { 65_536 }
+}
+
+/// Decodes columns of one step, and looks at every value.
+fn values(recording: &Recording, columns: &[Column], found: &mut Findings) {
+    let [first, ..] = columns else { return };
+    let (step, rows) = (step(first), recording.rows());
+    let field = |column: &Column| recording.schema().field(column.position);
+    let positions: Vec<usize> = columns.iter().map(|column| column.position).collect();
+    let mut checks: Vec<Check> =
+        columns.iter().map(|column| Check::new(column, field(column).data_type())).collect();
+    for start in (0..rows).step_by(step) {
+        let end = rows.min(start + step);
+        match recording.columns_at(&positions, start..end) {
+            Ok(read) => checks.iter_mut().zip(&read).for_each(|(check, values)| check.take(start, values)),
+            Err(error) => {
+                // One of them: which others are good is seen without it.
+                let [column] = columns else {
+                    let (some, others) = columns.split_at(columns.len() / 2);
+                    values(recording, some, found);
+                    return values(recording, others, found);
+                };
+                about(column, field(column), found);
+                return match error {
+                    Error::Place { place, what, .. } => found.error(place, what),
+                    error => found.error(column.to_string(), error.to_string()),
+                };
+            }
+        }
+    }
+    for (column, check) in columns.iter().zip(checks) {
+        about(column, field(column), found);
+        check.tell(&column.to_string(), found);
+    }
+}
+
+/// What a column says of itself.
+fn about(column: &Column, field: &Field, found: &mut Findings) {
     if let Kind::Unknown { why } = &column.kind {
         found.warn(column.to_string(), format!("no reader takes it: {why}"));
     }
-    let stated = recording.schema().field(column.position).metadata().get("metric_type").cloned();
-    if let Some(stated) = stated.filter(|stated| column.kind.is_metric() && stated != column.kind.name()) {
+    let stated = field.metadata().get("metric_type").filter(|_| column.kind.is_metric());
+    if let Some(stated) = stated.filter(|stated| *stated != column.kind.name()) {
         found.warn(
             column.to_string(),
             format!("says {stated}, and its type is that of a {}", column.kind.name()),
         );
     }
-    let mut check = Check::new(column, recording.schema().field(column.position).data_type());
-    let rows = recording.rows();
-    let step = if matches!(column.kind, Kind::Histogram { .. }) { 512 } else { 65_536 };
-    for start in (0..rows).step_by(step) {
-        match recording.column(column.position, start..rows.min(start + step)) {
-            Ok(values) => check.take(start, &values),
-            Err(Error::Place { place, what, .. }) => return found.error(place, what),
-            Err(error) => return found.error(column.to_string(), error.to_string()),
-        }
-    }
-    check.tell(&column.to_string(), found);
 }
 
 /// What a column's values gave away so far.

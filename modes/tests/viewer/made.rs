@@ -2,19 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use arrow_array::builder::{ListBuilder, UInt64Builder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use arrow_array::{ArrayRef, Int64Array, UInt64Array};
+use arrow_schema::{DataType, Field};
+use parquet::basic::Compression;
 use rezolus_modes::log::columns::Source;
 use rezolus_modes::log::{Header, Log};
-use rezolus_modes::snapshot::{Group, GroupSchema, MetricDesc, Numbers, Snapshot};
+use rezolus_modes::snapshot::{GroupSchema, Numbers, Shape, Snapshot};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::made;
 
 pub const SECOND: u64 = 1_000_000_000;
 /// s
@@ -87,17 +85,24 @@ impl Made {
 
     /// Of 36 buckets: 0 to 7 one by one, and so on.
     pub fn histogram(self, metric: &str, labels: Pairs, counts: impl Fn(u64) -> Option<Vec<u64>>) -> Self {
-        let mut builder = ListBuilder::new(UInt64Builder::new());
-        for row in 0..self.length() {
-            let full = |mut counts: Vec<u64>| {
-                counts.resize(36, 0);
-                counts
-            };
-            builder.append_option(counts(row).map(|counts| full(counts).into_iter().map(Some)));
-        }
-        let kind = DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)));
-        let shape = [("grouping_power", "2"), ("max_value_power", "10")];
-        self.labelled(metric, &[&shape, labels].concat(), kind, Arc::new(builder.finish()))
+        self.histogram_of(2, metric, labels, counts)
+    }
+
+    /// Of `2^grouping_power` buckets for each power of two up to 2^10; those at the end may be left away.
+    pub fn histogram_of(
+        self,
+        grouping_power: u8,
+        metric: &str,
+        labels: Pairs,
+        counts: impl Fn(u64) -> Option<Vec<u64>>,
+    ) -> Self {
+        let full = |mut counts: Vec<u64>| {
+            counts.resize(Shape::buckets(grouping_power, 10).unwrap(), 0);
+            counts
+        };
+        let rows: Vec<_> = (0..self.length()).map(|row| counts(row).map(full)).collect();
+        let shape = [("grouping_power", &*grouping_power.to_string()), ("max_value_power", "10")];
+        self.labelled(metric, &[&shape, labels].concat(), made::list(), made::histograms(&rows))
     }
 
     fn length(&self) -> u64 {
@@ -106,17 +111,7 @@ impl Made {
 
     pub fn write(self, folder: &TempDir, name: &str) -> String {
         let path = folder.path().join(name);
-        let pairs = self.metadata.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
-        let properties = WriterProperties::builder()
-            .set_max_row_group_row_count(Some(self.group_rows))
-            .set_key_value_metadata(Some(pairs))
-            .build();
-        let (fields, arrays): (Vec<_>, Vec<_>) = self.fields.into_iter().unzip();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        made::write(&path, self.fields, self.metadata, Compression::UNCOMPRESSED, self.group_rows);
         path.to_str().unwrap().into()
     }
 }
@@ -154,24 +149,12 @@ pub fn append(log: &mut Log, tick: u64) {
 
 /// The counter `events` and the gauge `level` in a group.
 pub fn snapshot(group: &str, time: u64, tick: u64) -> Snapshot {
-    let describe = |name: &str| MetricDesc {
-        name: name.into(),
-        metadata: [("metric".to_string(), name.to_string())].into(),
-    };
     let (mut schema, mut numbers) = (GroupSchema::default(), Numbers::default());
-    schema.counters.push(describe("events"));
+    schema.counters.push(made::describe("events", &[]));
     numbers.counters.push(Some(tick * 2));
-    schema.gauges.push(describe("level"));
+    schema.gauges.push(made::describe("level", &[]));
     numbers.gauges.push(Some(tick as i64));
-    let lengths = numbers.lengths();
-    let group = Group { name: group.into(), hash: schema.hash(), schema: Arc::new(schema), lengths };
-    Snapshot {
-        systemtime: UNIX_EPOCH + Duration::from_nanos(time),
-        duration: Duration::ZERO,
-        metadata: Vec::new(),
-        groups: vec![group],
-        numbers,
-    }
+    made::snapshot(group, time, schema, numbers)
 }
 
 /// An exporter at this URL, with a counter of how often it was asked.

@@ -434,3 +434,45 @@ fn steps_that_are_too_many_are_refused() {
     let drawn = asker.range(&fields[..3]);
     assert!(drawn.number("count") <= 1000.0 && drawn.number("step") >= 4e6);
 }
+
+/// In which bucket a value is that has its own, or is one of those between powers of two.
+fn bucket(grouping_power: u8, value: u64) -> usize {
+    let power = u64::from(grouping_power);
+    match u64::from(value.max(1).ilog2()).checked_sub(power) {
+        None | Some(0) => value as usize,
+        Some(k) => (((k + 1) << power) + ((value >> k) - (1 << power))) as usize,
+    }
+}
+
+#[test]
+fn histograms_of_other_buckets_are_added_up_where_they_belong() {
+    let folder = folder();
+    let counted = |grouping_power: u8, rows: std::ops::Range<u64>| {
+        move |made: Made| {
+            made.histogram_of(grouping_power, "latency", &[], |row| {
+                let mut counts = vec![0; bucket(grouping_power, 100) + 1];
+                (counts[3], counts[bucket(grouping_power, 100)]) = (row, 2 * row);
+                rows.contains(&row).then_some(counts)
+            })
+        }
+    };
+    let a = counted(2, 0..20)(Made::rows(20)).write(&folder, "a.parquet");
+    // It was given other buckets midway.
+    let b = counted(5, 10..20)(counted(3, 0..10)(Made::rows(20))).write(&folder, "b.parquet");
+    for inputs in [[&a, &b], [&b, &a]] {
+        let asker = viewer(&[format!("x={}", inputs[0]), format!("y={}", inputs[1])]);
+        let drawn = drawn(&asker, "latency", 19, &[]);
+        let bounds: Vec<f64> = serde_json::from_value(drawn.header["bounds"].clone()).unwrap();
+        assert!(bounds.is_sorted());
+        for row in 1..20 {
+            let within = |low: f64, high: f64| {
+                let cells = drawn.cells.iter().filter(|cell| u64::from(cell.0) == row);
+                let reach = |bucket: u32| (bounds[bucket as usize], bounds[bucket as usize + 1]);
+                let cells = cells.filter(|cell| low <= reach(cell.1).0 && reach(cell.1).1 <= high);
+                cells.map(|cell| cell.2).sum::<f64>()
+            };
+            let counts = (within(2.0, 4.0), within(95.0, 112.0), within(0.0, f64::MAX));
+            assert_eq!(counts, (2.0 * row as f64, 4.0 * row as f64, 6.0 * row as f64), "{row}: {bounds:?}");
+        }
+    }
+}
