@@ -43,7 +43,8 @@ export async function bare(url) {
     const gone = new Promise((done) => child.once('exit', done));
     child.kill();
     await gone;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    // Its other processes may still write for a moment.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   };
   return { evaluate, collect, renderer: () => renderer(profile), stop };
 }

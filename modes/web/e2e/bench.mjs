@@ -26,9 +26,9 @@ const untilSettled = (page, act) =>
         const isSettled = eval(`(${settled})`);
         const start = performance.now();
         eval(`(${act})`)();
-        let ticks = 0;
-        const look = () => (++ticks > 1 && isSettled() ? done(performance.now() - start) : requestAnimationFrame(look));
-        requestAnimationFrame(look);
+        const drawn = () => requestAnimationFrame(() => done(performance.now() - start));
+        const look = () => (isSettled() ? drawn() : setTimeout(look, 10));
+        requestAnimationFrame(() => requestAnimationFrame(look));
       }),
     [act.toString(), settled.toString()],
   );
@@ -43,10 +43,12 @@ async function first(browser, url) {
   const assets = new Set();
   session.on('Network.responseReceived', (e) => !e.response.url.includes('/view/') && assets.add(e.requestId));
   session.on('Network.loadingFinished', (e) => assets.has(e.requestId) && (bytes += e.encodedDataLength));
+  // Looked at now and then, not in every frame: that would have the browser make frames all the time.
   await page.addInitScript(`window.settledAt = new Promise((done) => {
     const isSettled = ${settled};
-    const look = () => (isSettled() ? done(performance.now()) : requestAnimationFrame(look));
-    requestAnimationFrame(look);
+    const drawn = () => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now())));
+    const look = () => (isSettled() ? drawn() : setTimeout(look, 10));
+    document.addEventListener('DOMContentLoaded', look);
   })`);
   await page.goto(url);
   const ms = await page.evaluate(() => window.settledAt);

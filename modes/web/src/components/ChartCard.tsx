@@ -57,7 +57,8 @@ function useSeen() {
     };
   }, []);
   const visible = () => {
-    const { top, bottom } = ref.current!.getBoundingClientRect();
+    // None any more where it has left the page.
+    const { top, bottom } = ref.current?.getBoundingClientRect() ?? { top: Infinity, bottom: 0 };
     return bottom > 0 && top < innerHeight;
   };
   return { ref, near, visible, width };

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, getRange } from '../api/client';
+import { ApiError, getRange, type RangeRequest } from '../api/client';
+import { BEHIND, Turns } from '../api/turns';
 import type { Chart, Input } from '../api/types';
 import { asked, join, withTotals, type Drawn, type Part } from '../lib/drawn';
 import { fill } from '../lib/promql';
@@ -25,11 +26,14 @@ interface Wanted {
   /** And the rest of them as one. */
   others: boolean;
   over: number | null;
+  /** Whether the chart is on screen, not only near it. */
+  visible: () => boolean;
   format?: 'series' | 'heatmap';
 }
 
-/** ms that charts which are not on screen wait for those that are. */
-const BEHIND = 250;
+/** Answers take the server longest where they are of histograms: they begin first, and the rest is done beside them. */
+const [LONG, SHORT] = [0, 1];
+const turns = new Turns(4);
 
 /** A query of a chart as it is asked. */
 interface Asked {
@@ -51,20 +55,19 @@ async function ask(wanted: Wanted, queries: Asked[], signal: AbortSignal): Promi
       const variables: Record<string, string> = {};
       if (wanted.over !== null) variables.interval = `${Math.round(wanted.over * 1000)}ms`;
       const shift = side === 1 ? wanted.offset : 0;
-      const answer = await getRange(
-        {
-          query: fill(query, variables),
-          start: wanted.start + shift,
-          end: wanted.end + shift,
-          points: wanted.points,
-          ...(step ? { step } : {}),
-          ...(quantiles ? { quantiles: quantiles.join(',') } : {}),
-          ...(total ? { total: '1' as const } : {}),
-          ...(wanted.format ? { format: wanted.format } : {}),
-          ...(input ? { input: input.name } : {}),
-        },
-        signal,
-      );
+      const request: RangeRequest = {
+        query: fill(query, variables),
+        start: wanted.start + shift,
+        end: wanted.end + shift,
+        points: wanted.points,
+        ...(step ? { step } : {}),
+        ...(quantiles ? { quantiles: quantiles.join(',') } : {}),
+        ...(total ? { total: '1' as const } : {}),
+        ...(wanted.format ? { format: wanted.format } : {}),
+        ...(input ? { input: input.name } : {}),
+      };
+      const rank = () => (!wanted.visible() ? BEHIND : quantiles || wanted.format === 'heatmap' ? LONG : SHORT);
+      const answer = await turns.run(rank, () => getRange(request, signal), signal);
       const part: Part = { legend, answer, side, shift: -shift };
       if (quantiles) part.quantiles = quantiles;
       // The sum comes last.
@@ -116,6 +119,7 @@ export function useChartData(chart: Chart, near: boolean, visible: () => boolean
       over,
       cgroups: cgroups ? cgroups.split('\n') : [],
       others,
+      visible,
       ...(format ? { format } : {}),
     };
     const run = async () => {
@@ -130,9 +134,8 @@ export function useChartData(chart: Chart, near: boolean, visible: () => boolean
         else setLoaded((last) => ({ ...last, loading: false }));
       }
     };
-    // The first is asked at once; while panning, only where it comes to rest. What is on screen goes before what
-    // is only near it.
-    const timer = setTimeout(run, (have.current && !view.live.value ? 40 : 0) + (visible() ? 0 : BEHIND));
+    // The first is asked at once; while panning, only where it comes to rest.
+    const timer = setTimeout(run, have.current && !view.live.value ? 40 : 0);
     return () => {
       clearTimeout(timer);
       abort.abort();
