@@ -89,6 +89,7 @@ impl Default for Value {
 ///
 /// When it is no query, or cannot be evaluated.
 pub fn instant(source: &dyn Source, query: &str, at: i64, options: &Options) -> Result<Answer, Error> {
+    let _busy = parallel::Busy::begin();
     let node = parse::query(query, parse::Times::default())?;
     let grid = Grid { start: at, step: 1, count: 1 };
     let mut evaluator = Evaluator::new(source, options, grid);
@@ -134,6 +135,7 @@ pub fn range(
     step: i64,
     options: &Options,
 ) -> Result<Answer, Error> {
+    let _busy = parallel::Busy::begin();
     let times = parse::Times { step, range: end.saturating_sub(start) };
     let node = parse::query(query, times)?;
     if step <= 0 || end < start {

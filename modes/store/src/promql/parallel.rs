@@ -1,6 +1,7 @@
 //! Work spread over the CPUs, where it is worth a thread.
 
 use std::num::NonZero;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -10,10 +11,38 @@ const WORTH: usize = 1 << 16;
 /// So many columns are decoded by one thread at a time.
 const FEW: usize = 2;
 
+/// How many queries are being evaluated in this process.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// As long as it lives, a query is being evaluated.
+pub struct Busy(());
+
+impl Busy {
+    pub fn begin() -> Self {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The CPUs there are, divided among the queries that are being evaluated: more threads than CPUs only
+/// take turns.
+fn share() -> usize {
+    // Asking reads files of the cgroup.
+    static CPUS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    CPUS.div_ceil(BUSY.load(Ordering::Relaxed).max(1))
+}
+
 /// On how many threads so many items are worked at, of which so many values come.
 pub fn threads(items: usize, cost: usize) -> usize {
     let most = (cost / WORTH).saturating_add(1).min(items).max(1);
-    if most == 1 { 1 } else { thread::available_parallelism().map_or(1, NonZero::get).min(most) }
+    if most == 1 { 1 } else { share().min(most) }
 }
 
 /// Applies `f` to all items, in their order. `cost` is how many values that is
@@ -49,7 +78,7 @@ pub fn try_map<T: Sync, R: Send, E: Send>(
     items: &[T],
     f: impl Fn(&T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len().div_ceil(FEW));
+    let threads = share().min(items.len().div_ceil(FEW));
     if threads < 2 {
         return items.iter().map(f).collect();
     }
