@@ -37,6 +37,8 @@ const untilSettled = (page, act) =>
 async function first(browser, url) {
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
+  // A window's own pages, such as that of what is typed as an address, are drawn first.
+  await sleep(1500);
   let bytes = 0;
   const session = await context.newCDPSession(page);
   await session.send('Network.enable');
