@@ -80,11 +80,13 @@ async function used(browser, recording) {
   const names = await page.locator('.links a').allTextContents();
   const next = [];
   for (let i = 1; i < Math.min(9, names.length); i++) {
-    next.push(await untilSettled(page, `() => document.querySelectorAll('.links a')[${i}].click()`));
+    const ms = await untilSettled(page, `() => document.querySelectorAll('.links a')[${i}].click()`);
+    next.push({ ms, name: names[i].trim() });
     await sleep(200);
   }
-  say('hour: next page drawn, median', median(next), 'ms', '300');
-  say('hour: next page drawn, slowest', Math.max(...next), 'ms', '300');
+  const slowest = next.reduce((a, b) => (b.ms > a.ms ? b : a));
+  say('hour: next page drawn, median', median(next.map((n) => n.ms)), 'ms', '300');
+  say(`hour: next page drawn, slowest (${slowest.name})`, slowest.ms, 'ms', '300');
   await page.locator('.links a').first().click();
   await page.waitForFunction(settled);
   const zooms = [];
