@@ -3,6 +3,7 @@ import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer, SeriesData } from '.
 import { difference as less, ratio } from './compare';
 import { add, onBounds, quantileName, union } from './histogram';
 import { distinguishing, legendText, only } from './legend';
+import { REST } from './palette';
 import { bounded, stack, type Total } from './stack';
 
 export interface Line {
@@ -184,7 +185,7 @@ export function gathered(drawn: Lines, most: number, chosen: Set<string> | null)
     if (!sums) return [];
     const { mean, least, greatest } = { least: undefined, greatest: undefined, ...sums };
     const bounds = least && greatest ? { least, greatest } : {};
-    return [{ key: OTHERS, label: `${sizes.size - most} others`, labels: {}, mean, ...bounds, side, color: most }];
+    return [{ key: OTHERS, label: `${sizes.size - most} others`, labels: {}, mean, ...bounds, side, color: REST }];
   });
   return { ...drawn, lines: [...drawn.lines.filter((l) => kept.has(l.key)), ...others] };
 }
