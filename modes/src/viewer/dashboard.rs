@@ -112,7 +112,7 @@ pub fn pages(inputs: &[Arc<Opened>], source: &dyn Source) -> Vec<Dashboard> {
     let mut pages: Vec<Dashboard> = pages.into_values().collect();
     for page in &mut pages {
         for chart in page.groups.iter_mut().flat_map(|group| &mut group.charts) {
-            chart.missing = missing(chart, source, &mut there).map(|metric| reasons.of(&page.id, &metric));
+            chart.missing = missing(chart, source, &mut there).map(|lacking| reasons.of(&page.id, &lacking));
         }
     }
     // Nothing is known of why a foreign recording lacks what others have: it is no news.
@@ -133,8 +133,19 @@ fn read(id: &str, value: Value, origin: &str) -> Result<Dashboard, String> {
     Ok(page)
 }
 
-/// The first metric for want of which a chart can show nothing.
-fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>) -> Option<String> {
+/// What a chart shows nothing for want of.
+struct Lacking {
+    metric: String,
+    /// Where other series of the metric are there: the labels that none of them has.
+    labels: Option<String>,
+}
+
+/// The first for want of which a chart can show nothing.
+fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>) -> Option<Lacking> {
+    let mut is_there = |matchers: &[Matcher]| {
+        let known = || source.series(matchers, i64::MIN, i64::MAX).is_ok_and(|all| !all.is_empty());
+        *there.entry(format!("{matchers:?}")).or_insert_with(known)
+    };
     let mut first = None;
     for query in &chart.queries {
         // Queries that are wrong say so when they are asked.
@@ -143,23 +154,19 @@ fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>
         else {
             return None;
         };
-        let mut is_there = |matchers: &Vec<Matcher>| {
-            let known = || source.series(matchers, i64::MIN, i64::MAX).is_ok_and(|all| !all.is_empty());
-            *there.entry(format!("{matchers:?}")).or_insert_with(known)
-        };
-        let (found, absent): (Vec<_>, Vec<_>) = selectors.iter().partition(|matchers| is_there(matchers));
+        let (found, absent): (Vec<_>, Vec<_>) =
+            selectors.into_iter().partition(|matchers| is_there(matchers));
         if absent.is_empty() || (alternatives && !found.is_empty()) {
             return None;
         }
-        first = first.or_else(|| absent.first().map(|matchers| written(matchers)));
+        first = first.or_else(|| absent.into_iter().next());
     }
-    first
-}
-
-/// A selector as people write it.
-fn written(matchers: &[Matcher]) -> String {
-    let name = matchers.iter().find(|matcher| matcher.name == rezolus_store::labels::NAME);
-    name.map_or_else(|| "a metric".into(), |matcher| matcher.value().into())
+    let (name, labels): (Vec<_>, Vec<_>) =
+        first?.into_iter().partition(|matcher| matcher.name == rezolus_store::labels::NAME);
+    let metric = name.first().map_or_else(|| "a metric".into(), |matcher| matcher.value().to_string());
+    let others = !labels.is_empty() && !name.is_empty() && is_there(&name);
+    let labels = others.then(|| labels.iter().map(Matcher::to_string).collect::<Vec<_>>().join(", "));
+    Some(Lacking { metric, labels })
 }
 
 /// What inputs know of why a metric is not there.
@@ -213,8 +220,12 @@ impl Reasons {
         }
     }
 
-    /// Why a metric on a plugin's page is not there.
-    fn of(&self, page: &str, metric: &str) -> String {
+    /// Why what a chart on a plugin's page asks for is not there.
+    fn of(&self, page: &str, Lacking { metric, labels }: &Lacking) -> String {
+        if let Some(labels) = labels {
+            let whose = if self.live { "the agent, so far" } else { "this recording" };
+            return format!("no {metric} in {whose} has {labels}");
+        }
         if let Some(Sampler { name, state, reason }) = self.declared.get(metric) {
             let why = match state.as_str() {
                 "disabled" => "is switched off".into(),

@@ -2,6 +2,8 @@
 
 mod go;
 
+use std::fmt;
+
 use regex::Regex;
 
 /// What a label's value has to be. A label that is not there is the empty string.
@@ -58,6 +60,28 @@ impl Matcher {
     }
 }
 
+/// As it stands in a selector: `name=~"value"`.
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (op, value) = match &self.op {
+            Op::Equal(value) => ("=", value.as_str()),
+            Op::NotEqual(value) => ("!=", value.as_str()),
+            Op::Matches(regex) => ("=~", inside(regex)),
+            Op::NotMatches(regex) => ("!~", inside(regex)),
+        };
+        write!(f, "{}{op}{value:?}", self.name)
+    }
+}
+
+/// An expression without what [`anchored`] puts around it.
+fn inside(regex: &Regex) -> &str {
+    let all = regex.as_str();
+    all.strip_prefix(BEFORE).and_then(|rest| rest.strip_suffix(AFTER)).unwrap_or(all)
+}
+
+const BEFORE: &str = "^(?s:";
+const AFTER: &str = ")$";
+
 /// An expression, as Go has them, that has to match a whole string. As in Prometheus
 /// `.` stands for newlines too.
 ///
@@ -66,13 +90,22 @@ impl Matcher {
 /// When it is none, or one that would take too much room.
 pub fn anchored(expression: &str) -> Result<Regex, String> {
     let translated = go::translate(expression)?;
-    Regex::new(&format!("^(?s:{translated})$"))
+    Regex::new(&format!("{BEFORE}{translated}{AFTER}"))
         .map_err(|why| format!("error parsing regexp: {why}: `{expression}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matchers_are_written_as_in_a_selector() {
+        let written = |matcher: Matcher| matcher.to_string();
+        assert_eq!(written(Matcher::equal("a", "say \"b\"")), r#"a="say \"b\"""#);
+        assert_eq!(written(Matcher::not_equal("a", "")), r#"a!="""#);
+        assert_eq!(written(Matcher::regex("a", "b|c.*", false).unwrap()), r#"a=~"b|c.*""#);
+        assert_eq!(written(Matcher::regex("a", "b", true).unwrap()), r#"a!~"b""#);
+    }
 
     #[test]
     fn the_whole_value_has_to_match() {

@@ -140,7 +140,10 @@ fn why_something_is_missing() {
     assert_eq!(of("cpu"), ["cpu_cores: plugin cpu is failed: exit 1"]);
     assert_eq!(of("blockio"), ["blockio_bytes: plugin blockio is not installed"]);
     // Queries that are wrong say so themselves.
-    assert_eq!(of("gpu"), ["gpu_power is not in this recording", "", "level is not in this recording"]);
+    assert_eq!(
+        of("gpu"),
+        ["gpu_power is not in this recording", "", "no level in this recording has id=\"no\""]
+    );
     assert_eq!(asker.told("/view/input/0/about")["status"]["plugins"][0]["name"], "tcp");
 }
 
