@@ -66,6 +66,7 @@ pub fn router(agent: Arc<Agent>) -> Router {
         .route("/samplers", get(described))
         .route("/status", get(status))
         .route("/dashboards", get(described))
+        .route("/diagnoses", get(described))
         .fallback(not_found)
         .with_state(agent)
 }
@@ -148,6 +149,7 @@ async fn banner() -> String {
          /samplers              samplers in short\n\
          /status                plugins, samplers, programs, costs (?cost=5s)\n\
          /dashboards            the plugins' dashboards\n\
+         /diagnoses             what the plugins take for a fault, and how it shows\n\
          /systeminfo            this machine\n",
         env!("CARGO_PKG_VERSION")
     )
@@ -226,6 +228,7 @@ impl Describe for Agent {
             }
             "/samplers" => serde_json::to_string(&status::entries(&self.board.read().plugins)),
             "/dashboards" => serde_json::to_string(&self.board.read().dashboards),
+            "/diagnoses" => serde_json::to_string(&self.board.read().diagnoses),
             "/status" => serde_json::to_string(&self.report()),
             _ => return None,
         };

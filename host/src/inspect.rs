@@ -29,6 +29,8 @@ struct Description {
     contract: u32,
     bpf_object_bytes: usize,
     dashboard: bool,
+    /// How many can be asked.
+    diagnoses: usize,
     /// What a viewer would stumble over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
@@ -106,14 +108,38 @@ fn describe(library: &Library) -> Description {
         contract: library.contract,
         bpf_object_bytes: library.object.map_or(0, <[u8]>::len),
         dashboard: library.dashboard.is_some(),
+        diagnoses: library.diagnoses.as_ref().map_or(0, |checked| checked.diagnoses.len()),
         warnings: warnings(library),
         samplers,
     }
 }
 
-/// Faults of the dashboard, and metrics without a chart. A host loads such a
-/// plugin all the same.
+/// Faults of the diagnoses and of the dashboard, and metrics without a chart. A
+/// host loads such a plugin all the same.
 fn warnings(library: &Library) -> Vec<String> {
+    let mut warnings = of_diagnoses(library);
+    warnings.extend(of_dashboard(library));
+    warnings
+}
+
+/// Diagnoses that a host leaves out, and those that ask for what nobody is said to have.
+fn of_diagnoses(library: &Library) -> Vec<String> {
+    let Some(checked) = &library.diagnoses else { return Vec::new() };
+    let declared = |name: &String| {
+        library.manifest.sampler.iter().flat_map(|sampler| &sampler.metric).any(|metric| metric.name == *name)
+    };
+    let foreign =
+        checked.diagnoses.iter().filter(|diagnosis| diagnosis.also.is_empty()).filter_map(|diagnosis| {
+            let name = diagnosis.needs.iter().find(|name| !declared(name))?;
+            Some(format!(
+                "diagnosis {}: {name} is no metric of this plugin; name the one that has it in `also`",
+                diagnosis.id
+            ))
+        });
+    checked.refused.iter().map(|why| format!("left out: {why}")).chain(foreign).collect()
+}
+
+fn of_dashboard(library: &Library) -> Vec<String> {
     let Some(json) = &library.dashboard else { return Vec::new() };
     match Dashboard::parse(json.to_string().as_bytes()) {
         Ok(dashboard) => library
@@ -155,12 +181,17 @@ fn print(found: &Found) {
         println!("             {}", plugin.description);
     }
     println!(
-        "  carries    {}, {}",
+        "  carries    {}, {}, {}",
         match plugin.bpf_object_bytes {
             0 => "no BPF object".to_string(),
             bytes => format!("a BPF object of {bytes} bytes"),
         },
-        if plugin.dashboard { "a dashboard" } else { "no dashboard" }
+        if plugin.dashboard { "a dashboard" } else { "no dashboard" },
+        match plugin.diagnoses {
+            0 => "no diagnoses".to_string(),
+            1 => "a diagnosis".to_string(),
+            count => format!("{count} diagnoses"),
+        }
     );
     for warning in &plugin.warnings {
         println!("  warning    {warning}");

@@ -41,6 +41,7 @@ pub enum Event {
 pub struct Published {
     pub plugins: Vec<status::Plugin>,
     pub dashboards: BTreeMap<String, serde_json::Value>,
+    pub diagnoses: BTreeMap<String, serde_json::Value>,
     pub config_error: Option<String>,
     pub warnings: Vec<String>,
 }
@@ -472,22 +473,29 @@ impl Supervisor {
                 samplers: Vec::new(),
             });
         }
-        let dashboards = self
-            .plugins
-            .iter()
-            .filter(|(_, entry)| entry.active.is_some())
-            .filter_map(|(name, entry)| Some((name.clone(), entry.library.dashboard.clone()?)))
-            .collect();
+        let carried = |what: fn(&Library) -> Option<&serde_json::Value>| {
+            let active = self.plugins.iter().filter(|(_, entry)| entry.active.is_some());
+            active
+                .filter_map(|(name, entry)| Some((name.clone(), what(&entry.library)?.clone())))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let dashboards = carried(|library| library.dashboard.as_ref());
+        let diagnoses = carried(|library| library.diagnoses.as_ref().map(|checked| &checked.json));
         let warnings = self.warnings();
         let mut board = self.board.write();
         board.plugins = plugins;
         board.dashboards = dashboards;
+        board.diagnoses = diagnoses;
         board.warnings = warnings;
     }
 
-    /// Names in the configuration that nothing answers to.
+    /// Diagnoses that were left out, and names in the configuration that nothing answers to.
     fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.folder_error.iter().cloned().collect();
+        for (name, entry) in self.plugins.iter().filter(|(_, entry)| entry.active.is_some()) {
+            let refused = entry.library.diagnoses.iter().flat_map(|checked| &checked.refused);
+            warnings.extend(refused.map(|why| format!("plugin {name}: left out: {why}")));
+        }
         for (name, section) in &self.config.plugins {
             let Some(entry) = self.plugins.get(name) else {
                 let nearest = config::nearest(name, self.plugins.keys().map(String::as_str));

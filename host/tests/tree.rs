@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rezolus_modes::diagnose::definition;
 use rezolus_plugin_api::dashboard::Dashboard;
 use rezolus_plugin_api::manifest::{Manifest, Metric};
 
@@ -40,7 +41,8 @@ fn metrics(manifest: &Manifest) -> impl Iterator<Item = &Metric> {
 fn plugin_folders_are_alike() {
     for (name, folder, manifest) in plugins() {
         assert_eq!(manifest.plugin.name, name);
-        for file in ["Cargo.toml", "build.rs", "README.md", "dashboard.json", "src/lib.rs"] {
+        for file in ["Cargo.toml", "build.rs", "README.md", "dashboard.json", "diagnoses.json", "src/lib.rs"]
+        {
             assert!(folder.join(file).is_file(), "{name}: {file}");
         }
         assert!(folder.join(format!("bpf/{name}.bpf.c")).is_file(), "{name}: bpf/{name}.bpf.c");
@@ -52,6 +54,10 @@ fn everything_is_described_and_drawn() {
     for (name, folder, manifest) in plugins() {
         let dashboard = Dashboard::parse(read(&folder.join("dashboard.json")).as_bytes());
         let dashboard = dashboard.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let diagnoses = serde_json::from_str(&read(&folder.join("diagnoses.json")));
+        let diagnoses = definition::check(&diagnoses.unwrap_or_else(|error| panic!("{name}: {error}")));
+        assert_eq!(diagnoses.refused, Vec::<String>::new(), "{name}");
+        assert!(!diagnoses.diagnoses.is_empty(), "{name}: no diagnoses");
         for sampler in &manifest.sampler {
             assert!(
                 !sampler.description.is_empty(),
@@ -103,6 +109,42 @@ fn the_page_of_metrics_is_current() {
     assert!(
         fs::read_to_string(&path).unwrap_or_default() == page,
         "docs/metrics.md is out of date: REZOLUS_WRITE_DOCS=1 cargo test -p rezolus --test tree"
+    );
+}
+
+/// `REZOLUS_WRITE_DOCS=1 cargo test -p rezolus --test tree` writes the list.
+#[test]
+fn the_list_of_diagnoses_is_current() {
+    const HEADING: &str = "## Those of the seven plugins\n";
+    let mut list = format!(
+        "{HEADING}\nGenerated from their `diagnoses.json`; `host/tests/tree.rs` says how.\n\n\
+         | diagnosis | says | for | severity | why this threshold |\n|---|---|---|---|---|\n"
+    );
+    for (name, folder, _) in plugins() {
+        let document = serde_json::from_str(&read(&folder.join("diagnoses.json"))).unwrap();
+        for diagnosis in definition::check(&document).diagnoses {
+            let hold = diagnosis.hold.filter(|hold| !hold.is_zero());
+            let _ = writeln!(
+                list,
+                "| `{name}/{}` | {} | {} | {} | {} |",
+                diagnosis.id,
+                diagnosis.title,
+                hold.map_or_else(|| "once".into(), |hold| format!("{hold:?}")),
+                format!("{:?}", diagnosis.severity).to_lowercase(),
+                diagnosis.basis.replace('|', "\\|")
+            );
+        }
+    }
+    let path = tree().join("docs/diagnoses.md");
+    let page = read(&path);
+    let (before, found) = page.split_at(page.find(HEADING).expect("a heading"));
+    if std::env::var_os("REZOLUS_WRITE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{list}")).unwrap();
+        return;
+    }
+    assert!(
+        found == list,
+        "docs/diagnoses.md is out of date: REZOLUS_WRITE_DOCS=1 cargo test -p rezolus --test tree"
     );
 }
 

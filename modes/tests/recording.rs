@@ -700,7 +700,13 @@ fn odd_metadata_is_no_panic() {
     let good = Made::new(&times(5)).key("source", "other").write(&folder, "good.parquet");
     let out = path(&folder, "out.parquet");
     let keys = ["source", "systeminfo", "descriptions", "per_source_metadata", "events"];
-    let ours = ["rezolus.dashboards", "rezolus.status", "rezolus.missed", "sampling_interval_ms"];
+    let ours = [
+        "rezolus.dashboards",
+        "rezolus.diagnoses",
+        "rezolus.status",
+        "rezolus.missed",
+        "sampling_interval_ms",
+    ];
     for key in keys.into_iter().chain(ours) {
         for value in
             ["", "x", "[]", "1", "null", "[1,[2]]", "{}", r#"{"rezolus":1,"events":2}"#, r#"{"events":[3]}"#]

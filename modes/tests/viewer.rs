@@ -4,6 +4,7 @@ mod made;
 
 mod viewer {
     mod ask;
+    mod diagnoses;
     mod differences;
     mod doors;
     mod events;

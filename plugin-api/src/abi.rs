@@ -10,15 +10,18 @@ use abi_stable::library::RootModule;
 use abi_stable::sabi_types::VersionStrings;
 use abi_stable::std_types::{ROption, RResult, RSlice, RStr, RString, RVec, Tuple2};
 
-/// The revision of the manifest this crate describes. It grows when the
-/// manifest gains a key, and the crate's minor version with it; it says nothing
-/// about the layout, which is frozen, as is the crate's major version.
-pub const CONTRACT: u32 = 2;
+/// The revision of the contract this crate describes. It grows when the
+/// manifest gains a key, or when there is a new resource, and the crate's minor
+/// version with it; it says nothing about the layout, which is frozen, as is
+/// the crate's major version.
+pub const CONTRACT: u32 = 3;
 
 /// The resource that holds the BPF object, an ELF file.
 pub const RESOURCE_BPF: &str = "bpf";
 /// The resource that holds the dashboard, JSON.
 pub const RESOURCE_DASHBOARD: &str = "dashboard";
+/// The resource that holds the diagnoses, JSON. Since contract 3.
+pub const RESOURCE_DIAGNOSES: &str = "diagnoses";
 
 /// A result whose error is a sentence for people.
 pub type Fallible<T> = RResult<T, RString>;

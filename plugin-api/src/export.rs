@@ -137,13 +137,14 @@ macro_rules! include_bpf {
 
 /// Makes the calling library a rezolus plugin.
 ///
-/// `manifest` is required; `dashboard`, `bpf` and `samplers` (userspace
-/// samplers by name) are optional, in this order.
+/// `manifest` is required; `dashboard`, `diagnoses`, `bpf` and `samplers`
+/// (userspace samplers by name) are optional, in this order.
 #[macro_export]
 macro_rules! export {
     (
         manifest: $manifest:expr
         $(, dashboard: $dashboard:expr)?
+        $(, diagnoses: $diagnoses:expr)?
         $(, bpf: $bpf:expr)?
         $(, samplers: { $($name:literal => $sampler:ty),* $(,)? })?
         $(,)?
@@ -171,6 +172,10 @@ macro_rules! export {
                     $($crate::abi::RESOURCE_DASHBOARD => {
                         let dashboard: &'static str = $dashboard;
                         ROption::RSome(RSlice::from_slice(dashboard.as_bytes()))
+                    })?
+                    $($crate::abi::RESOURCE_DIAGNOSES => {
+                        let diagnoses: &'static str = $diagnoses;
+                        ROption::RSome(RSlice::from_slice(diagnoses.as_bytes()))
                     })?
                     $($crate::abi::RESOURCE_BPF => {
                         let object: &'static [u8] = $bpf;

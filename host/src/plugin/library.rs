@@ -5,8 +5,9 @@ use std::path::Path;
 use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 use abi_stable::std_types::{ROption, RResult};
 use libloading::os::unix as dl;
+use rezolus_modes::diagnose::definition::{self, Checked};
 use rezolus_plugin_api::abi::{
-    Fallible, PluginRootRef, RESOURCE_BPF, RESOURCE_DASHBOARD, ROOT_SYMBOL, RawValues,
+    Fallible, PluginRootRef, RESOURCE_BPF, RESOURCE_DASHBOARD, RESOURCE_DIAGNOSES, ROOT_SYMBOL, RawValues,
 };
 use rezolus_plugin_api::manifest::Manifest;
 
@@ -20,6 +21,9 @@ pub struct Library {
     pub manifest: Manifest,
     /// The dashboard, if it has one: checked to be JSON.
     pub dashboard: Option<serde_json::Value>,
+    /// The diagnoses, if it has any: those that can be asked, and what is wrong
+    /// with the others.
+    pub diagnoses: Option<Checked>,
     /// The BPF object, if it has one.
     pub object: Option<&'static [u8]>,
 }
@@ -74,12 +78,17 @@ impl Library {
             .map(serde_json::from_slice)
             .transpose()
             .map_err(|error| format!("the dashboard is not valid JSON: {error}"))?;
+        let diagnoses = resource(RESOURCE_DIAGNOSES)
+            .map(serde_json::from_slice)
+            .transpose()
+            .map_err(|error| format!("the diagnoses are not valid JSON: {error}"))?;
         Ok(Self {
             root,
             version: root.version()().into_string(),
             contract: root.contract(),
             manifest,
             dashboard,
+            diagnoses: diagnoses.map(|json: serde_json::Value| definition::check(&json)),
             object: resource(RESOURCE_BPF).filter(|object| !object.is_empty()),
         })
     }

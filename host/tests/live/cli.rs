@@ -191,9 +191,10 @@ fn plugin_files_are_checked() {
         "sampler    syscall_latency",
         "program  leave: leave",
         "histogram syscall_latency op={other,read,",
-        "plugin     example 1.0.0 (contract 2)",
+        "plugin     example 1.0.0 (contract 3)",
         "program  process_exit: process_exit_btf > process_exit_raw",
-        "a dashboard",
+        "a dashboard, a diagnosis",
+        "a dashboard, 3 diagnoses",
     ] {
         assert!(out.contains(words), "{words:?} is not in:\n{out}");
     }

@@ -170,10 +170,18 @@ fn root_manifests_that_are_wrong() {
     stage.refused(&bad("broken manifest"), "manifest: line 1: ");
     stage.refused(&bad("senseless manifest"), "program x: there is no sampler nobody");
     stage.refused(&bad("broken dashboard"), "the dashboard is not valid JSON");
+    stage.refused(&bad("broken diagnoses"), "the diagnoses are not valid JSON");
     stage.refused(
         &bad("reserved metric"),
         "its metric rezolus_refreshes is already provided by rezolus itself",
     );
+    // A diagnosis that is wrong costs itself, no metric and no other diagnosis.
+    stage.install("senseless diagnoses");
+    stage.expect("bad", "running", "");
+    let told = stage.agent.json("/diagnoses")["bad"]["diagnoses"].clone();
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{told}");
+    let warnings = stage.agent.json("/status")["warnings"].to_string();
+    assert!(warnings.contains("plugin bad: left out: diagnosis worse: condition: 1:13: "), "{warnings}");
     // From the future: what the host does not know it leaves alone.
     stage.install("unknown keys");
     stage.expect("bad", "running", "");

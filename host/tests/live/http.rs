@@ -42,9 +42,15 @@ fn get(agent: &Agent, path: &str) -> Answer {
 #[test]
 fn root_every_endpoint_answers() {
     let agent = Agent::start(&["syscall", "memory"]);
-    for path in
-        ["/metrics/json", "/metrics/descriptions", "/systeminfo", "/samplers", "/status", "/dashboards"]
-    {
+    for path in [
+        "/metrics/json",
+        "/metrics/descriptions",
+        "/systeminfo",
+        "/samplers",
+        "/status",
+        "/dashboards",
+        "/diagnoses",
+    ] {
         let answer = get(&agent, path);
         assert_eq!((answer.code, answer.kind.as_str()), (200, "application/json"), "{path}");
         serde_json::from_slice::<Value>(&answer.body).unwrap();
@@ -56,7 +62,7 @@ fn root_every_endpoint_answers() {
     assert_eq!(banner.lines().next(), Some(first.as_str()));
     // It names all the others.
     let paths: Vec<&str> = banner.split_whitespace().filter(|word| word.starts_with('/')).collect();
-    assert_eq!(paths.len(), 7, "{banner}");
+    assert_eq!(paths.len(), 8, "{banner}");
     for path in paths {
         assert_eq!(get(&agent, path).code, 200, "{path}");
     }
@@ -76,6 +82,8 @@ fn root_every_endpoint_answers() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert!(status["uptime_seconds"].is_u64() && status["samplers"] == samplers, "{status:#}");
     assert_eq!(agent.json("/dashboards")["syscall"]["title"], "System calls");
+    let diagnoses = agent.json("/diagnoses")["syscall"]["diagnoses"].clone();
+    assert!(diagnoses.as_array().unwrap().iter().any(|diagnosis| diagnosis["id"] == "storm"), "{diagnoses}");
 }
 
 #[test]

@@ -13,8 +13,12 @@ use crate::log::columns::Source;
 use crate::source::{Endpoint, Kind};
 
 /// What agents tell besides their snapshots: path, and key by source.
-const AT_START: [(&str, &str); 3] =
-    [("/systeminfo", "systeminfo"), ("/metrics/descriptions", "descriptions"), ("/dashboards", "dashboards")];
+const AT_START: [(&str, &str); 4] = [
+    ("/systeminfo", "systeminfo"),
+    ("/metrics/descriptions", "descriptions"),
+    ("/dashboards", "dashboards"),
+    ("/diagnoses", "diagnoses"),
+];
 
 /// And what changes while recording.
 const AT_END: [&str; 2] = ["/samplers", STATUS];
@@ -148,8 +152,10 @@ pub fn recording_metadata(contents: &Contents, more: BTreeMap<String, String>) -
     if !descriptions.is_empty() {
         metadata.insert("descriptions".into(), Value::Object(descriptions).to_string());
     }
-    if let Some(dashboards) = by_source.get("dashboards") {
-        metadata.insert("rezolus.dashboards".into(), json!(dashboards).to_string());
+    for key in ["dashboards", "diagnoses"] {
+        if let Some(told) = by_source.get(key) {
+            metadata.insert(format!("rezolus.{key}"), json!(told).to_string());
+        }
     }
     let source = match names.as_slice() {
         [name] => (*name).to_string(),

@@ -21,7 +21,7 @@ use super::table::CHECKSUM;
 use super::{Error, Recording};
 
 /// Keys that hold JSON: whoever reads them relies on it.
-pub(super) const JSON_KEYS: [&str; 10] = [
+pub(super) const JSON_KEYS: [&str; 11] = [
     "systeminfo",
     "descriptions",
     "per_source_metadata",
@@ -29,6 +29,7 @@ pub(super) const JSON_KEYS: [&str; 10] = [
     "service_queries",
     "selection",
     "rezolus.dashboards",
+    "rezolus.diagnoses",
     "rezolus.status",
     "rezolus.missed",
     "rezolus.notes",

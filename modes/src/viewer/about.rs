@@ -7,12 +7,13 @@ use super::inputs::{Opened, seconds};
 use crate::query::Origin;
 
 /// Keys that are told in their own places, or are of no use to people.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
     "systeminfo",
     "descriptions",
     "events",
     "per_source_metadata",
     "rezolus.dashboards",
+    "rezolus.diagnoses",
     "rezolus.status",
     "rezolus.missed",
     NOTES,

@@ -247,6 +247,12 @@ impl Reasons {
     }
 }
 
+/// Tells of plugins' metrics why they are not there, as far as inputs know. May ask agents, once.
+pub(crate) fn why_absent(inputs: &[Arc<Opened>]) -> impl Fn(&str, &str) -> String + use<> {
+    let reasons = Reasons::new(inputs);
+    move |plugin, metric| reasons.of(plugin, metric)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

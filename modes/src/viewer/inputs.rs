@@ -179,11 +179,20 @@ impl Opened {
 
     /// Plugins and how their metrics are drawn.
     pub fn dashboards(&self) -> BTreeMap<String, Value> {
+        self.by_plugin("/dashboards", "rezolus.dashboards")
+    }
+
+    /// Plugins and their diagnoses.
+    pub fn diagnoses(&self) -> BTreeMap<String, Value> {
+        self.by_plugin("/diagnoses", "rezolus.diagnoses")
+    }
+
+    fn by_plugin(&self, path: &str, key: &str) -> BTreeMap<String, Value> {
         let of = |value| match value {
             Value::Object(plugins) => plugins,
             _ => Map::new(),
         };
-        self.told("/dashboards", "rezolus.dashboards").into_iter().flat_map(|(_, value)| of(value)).collect()
+        self.told(path, key).into_iter().flat_map(|(_, value)| of(value)).collect()
     }
 
     /// What the agent said of its plugins and samplers; of several agents, the first one.

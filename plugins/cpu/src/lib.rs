@@ -10,6 +10,7 @@ mod stat;
 rezolus_plugin_api::export! {
     manifest: include_str!("../plugin.toml"),
     dashboard: include_str!("../dashboard.json"),
+    diagnoses: include_str!("../diagnoses.json"),
     bpf: rezolus_plugin_api::include_bpf!("cpu"),
     samplers: {
         "cpu_cores" => cores::Cores,

@@ -9,6 +9,7 @@ mod vmstat;
 rezolus_plugin_api::export! {
     manifest: include_str!("../plugin.toml"),
     dashboard: include_str!("../dashboard.json"),
+    diagnoses: include_str!("../diagnoses.json"),
     bpf: rezolus_plugin_api::include_bpf!("memory"),
     samplers: {
         "memory_meminfo" => meminfo::Meminfo,

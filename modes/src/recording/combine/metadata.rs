@@ -9,7 +9,7 @@ use crate::recording::table::CHECKSUM;
 use crate::recording::{Error, Recording};
 
 /// Keys that are put together, not copied.
-const MERGED: [&str; 11] = [
+const MERGED: [&str; 12] = [
     "source",
     "version",
     "sampling_interval_ms",
@@ -18,6 +18,7 @@ const MERGED: [&str; 11] = [
     "per_source_metadata",
     "events",
     "rezolus.dashboards",
+    "rezolus.diagnoses",
     "rezolus.status",
     "rezolus.missed",
     CHECKSUM,
@@ -41,7 +42,7 @@ pub fn merge(inputs: &[Input], interval_ms: u64) -> Result<Vec<(String, String)>
         merge_into(&mut per_source, of_source(input)?);
     }
     pairs.insert("per_source_metadata".into(), Value::Object(per_source).to_string());
-    for key in ["descriptions", "rezolus.dashboards", "rezolus.status"] {
+    for key in ["descriptions", "rezolus.dashboards", "rezolus.diagnoses", "rezolus.status"] {
         let mut merged = Map::new();
         for input in inputs {
             let Some(Value::Object(object)) = input.recording.json(key)? else { continue };
