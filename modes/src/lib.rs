@@ -6,9 +6,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub mod assist;
 pub mod exporter;
 pub mod hindsight;
 pub mod log;
+pub mod mcp;
 pub mod query;
 pub mod recorder;
 pub mod recording;

@@ -162,6 +162,12 @@ fn written(matchers: &[Matcher]) -> String {
     name.map_or_else(|| "a metric".into(), |matcher| matcher.value().into())
 }
 
+/// Why metrics are not there, as far as inputs know.
+pub(crate) fn absent(inputs: &[Arc<Opened>], metrics: &[String]) -> Vec<String> {
+    let reasons = Reasons::new(inputs);
+    metrics.iter().map(|metric| reasons.of("", metric)).collect()
+}
+
 /// What inputs know of why a metric is not there.
 struct Reasons {
     /// Metric to the sampler that would give it.

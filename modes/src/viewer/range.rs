@@ -76,8 +76,8 @@ impl Grid {
         usize::try_from((time - self.start) / self.step).unwrap_or(usize::MAX)
     }
 
-    /// Over how much rates are.
-    fn window(&self) -> String {
+    /// Over how much rates are: what `$interval` stands for.
+    pub fn window(&self) -> String {
         let steps = self.interval.max(self.step).saturating_mul(WINDOW as i64);
         format!("{}ms", steps.saturating_add(self.interval / SLACK).div_euclid(MILLI).max(1))
     }
