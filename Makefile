@@ -49,6 +49,7 @@ test: web
 	cargo build --manifest-path docs/example-plugin/Cargo.toml --target-dir target/example
 	cargo nextest run --workspace --all-features
 	$(WEB)/e2e/run target/debug
+	modes/tests/mcp/run target/debug
 	cargo check --package rezolus --no-default-features --all-targets
 
 check:
