@@ -219,8 +219,8 @@ fn option(tool: &Entry, argument: &Argument, all: &[Argument]) -> Arg {
     let after = &tool.positional[at + 1..];
     let required = |name: &&str| all.iter().any(|other| other.name == **name && other.required);
     // Before one that has to be there, one that need not cannot be told apart.
-    let arg = arg.index(at + 1).required(argument.required || after.iter().any(|name| required(&name)));
-    match is_list && after.iter().all(|name| required(&name)) {
+    let arg = arg.index(at + 1).required(argument.required || after.iter().any(&required));
+    match is_list && after.iter().all(required) {
         true => arg.action(ArgAction::Append).num_args(1..),
         false => arg.action(ArgAction::Set).num_args(1).allow_hyphen_values(false),
     }
@@ -233,7 +233,7 @@ fn given(argument: &Argument, matches: &ArgMatches) -> Option<Value> {
         Kind::Text => matches.get_one::<String>(name).map(|text| json!(text)),
         Kind::Whole => matches.get_one::<u64>(name).map(|number| json!(number)),
         Kind::Number => matches.get_one::<f64>(name).map(|number| json!(number)),
-        Kind::Flag => matches.get_flag(name).then(|| json!(true)),
+        Kind::Flag => matches.get_flag(name).then_some(Value::Bool(true)),
         Kind::Texts => matches.get_many::<String>(name).map(|all| all.cloned().collect()),
         Kind::Numbers => matches.get_many::<f64>(name).map(|all| all.copied().collect()),
     }

@@ -82,6 +82,9 @@ pub struct Answered {
     pub structured: Value,
 }
 
+/// What a tool does with arguments that are not checked yet.
+type Run = fn(&Assistant, Map<String, Value>, &Work) -> Result<Answered, Failure>;
+
 /// A tool without its types.
 pub struct Entry {
     pub name: &'static str,
@@ -92,7 +95,7 @@ pub struct Entry {
     pub input: fn() -> Map<String, Value>,
     /// and of the answer.
     pub output: fn() -> Map<String, Value>,
-    run: fn(&Assistant, Map<String, Value>, &Work) -> Result<Answered, Failure>,
+    run: Run,
 }
 
 impl Entry {

@@ -154,7 +154,7 @@ async fn tell(peer: &Peer<RoleServer>, token: &ProgressToken, progress: &mut f64
 /// A text of at most so many bytes; what is cut off is said.
 fn within(mut text: String, most: usize) -> String {
     if text.len() > most {
-        let end = text.floor_char_boundary(most);
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let rest = text.len() - end;
         text.truncate(end);
         text += &format!("\n... {rest} bytes more are left out");

@@ -215,7 +215,7 @@ fn file(value: &Value) -> Option<File> {
 
 fn machine(value: &Value) -> Option<Machine> {
     value.as_object()?;
-    let text = |key: &str| value[key].as_str().map(|text| short(text));
+    let text = |key: &str| value[key].as_str().map(short);
     let whole = |key: &str| value[key].as_u64();
     Some(Machine {
         hostname: text("hostname"),
