@@ -77,7 +77,7 @@ impl Grid {
     }
 
     /// Over how much rates are.
-    fn window(&self) -> String {
+    pub(crate) fn window(&self) -> String {
         let steps = self.interval.max(self.step).saturating_mul(WINDOW as i64);
         format!("{}ms", steps.saturating_add(self.interval / SLACK).div_euclid(MILLI).max(1))
     }
