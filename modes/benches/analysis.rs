@@ -15,7 +15,9 @@ use rezolus_store::recording::Recording;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let Some(path) = arguments.iter().find(|argument| !argument.starts_with("--")) else {
-        println!("no recording was given: make one by `cargo bench -p rezolus-modes --bench machine -- OUTPUT`");
+        println!(
+            "no recording was given: make one by `cargo bench -p rezolus-modes --bench machine -- OUTPUT`"
+        );
         return ExitCode::SUCCESS;
     };
     match run(Path::new(path), arguments.iter().any(|argument| argument == "--findings")) {
@@ -60,7 +62,12 @@ fn run(path: &Path, findings: bool) -> Result<(), String> {
                 let at = (evidence.onset - detection.frame.start) as f64 / 1e9;
                 println!(
                     "      {at:.0} s {:?} {:.2} {}: {:.4} to {:.4} {}",
-                    evidence.shape, evidence.score, evidence.signal, evidence.baseline, evidence.level, evidence.unit
+                    evidence.shape,
+                    evidence.score,
+                    evidence.signal,
+                    evidence.baseline,
+                    evidence.level,
+                    evidence.unit
                 );
             }
         }

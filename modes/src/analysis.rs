@@ -8,6 +8,9 @@
 //! `docs/analysis.md` has the methods and where they are from.
 
 mod catalog;
+mod cause;
+mod compare;
+mod correlate;
 mod detect;
 mod deviation;
 mod period;
@@ -20,6 +23,9 @@ mod tests;
 mod trend;
 
 pub use catalog::{Aspect, Direction, Resource};
+pub use cause::{Candidate, Causes, Symptom, cause};
+pub use compare::{Change, Comparison, Side, compare};
+pub use correlate::{Correlation, Pair, Strength, correlate};
 pub use detect::{Detection, Evidence, Finding, Kind, Rank, detect, detect_in};
 pub use deviation::Shape;
 pub use signals::{Absent, Depth, Frame, Scope, Signal, Signals, signals};

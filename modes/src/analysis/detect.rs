@@ -135,10 +135,10 @@ pub fn detect(source: &dyn Source, scope: Scope, options: &Options) -> Result<De
 }
 
 /// A signal's deviation, and how much it says.
-struct Moved {
-    signal: usize,
-    deviation: Deviation,
-    score: f64,
+pub(super) struct Moved {
+    pub signal: usize,
+    pub deviation: Deviation,
+    pub score: f64,
 }
 
 /// What was found in one signal.
@@ -201,7 +201,7 @@ fn look_at(signal: &Signal, frame: &Frame, correlator: &Correlator) -> Found {
     Found { deviations: looked.deviations, stretches: looked.stretches, period, trend }
 }
 
-fn adverse(signal: &Signal, change: f64) -> f64 {
+pub(super) fn adverse(signal: &Signal, change: f64) -> f64 {
     match signal.worse {
         Direction::Either => 1.0,
         Direction::High if change > 0.0 => 1.0,
@@ -367,7 +367,7 @@ fn finding(
     })
 }
 
-fn evidence(moved: &Moved, signal: &Signal, frame: &Frame) -> Evidence {
+pub(super) fn evidence(moved: &Moved, signal: &Signal, frame: &Frame) -> Evidence {
     let Deviation { onset, end, baseline, level, noise, p, shape, .. } = moved.deviation;
     Evidence {
         signal: signal.id.clone(),
@@ -388,7 +388,7 @@ fn evidence(moved: &Moved, signal: &Signal, frame: &Frame) -> Evidence {
 }
 
 /// Resources by how much they were affected: by the strongest of their signals, and a part of the next ones.
-fn ranking(group: &[Moved], all: &[Signal], frame: &Frame) -> Vec<Rank> {
+pub(super) fn ranking(group: &[Moved], all: &[Signal], frame: &Frame) -> Vec<Rank> {
     let mut by: BTreeMap<Resource, Vec<&Moved>> = BTreeMap::new();
     for moved in group {
         by.entry(all[moved.signal].resource).or_default().push(moved);

@@ -32,12 +32,18 @@ const FARTHER: f64 = 1.5;
 const BY_ITSELF: f64 = 0.99;
 /// For as long, but no longer than so many steps: there would be too few windows.
 const LONGEST: usize = 60;
+/// Up to so many steps a run may be spikes that happen to be near each other,
+const SHORT: usize = 30;
+/// so this part of its values has to be away from what is normal.
+const HOLDS: f64 = 0.85;
 /// A signal that deviates more often than once in so many steps does so by nature.
 const RESTLESS: usize = 240;
 /// What is normal has to hold for this part of the time.
 const NORMAL: f64 = 0.35;
 /// Steps without an event that end a burst of them.
 const QUIET: usize = 10;
+/// The ends of a burst have at least this part of its mean rate.
+const DENSE: f64 = 0.3;
 /// So many seconds at the rate that matters are as many events as matter.
 const BURST_SECONDS: f64 = 5.0;
 
@@ -120,6 +126,51 @@ pub fn deviations(values: &[f64], rule: Rule, seconds: f64, shortest: usize) -> 
     looked
 }
 
+/// How a signal differs in a span from what it is before it, or around it if there is little before, if that
+/// is as much as matters; and when it began to, at most `before` steps ahead of the span.
+pub fn within(values: &[f64], rule: Rule, span: std::ops::Range<usize>, before: usize) -> Option<Deviation> {
+    let span = span.start..span.end.min(values.len());
+    let inside = robust::present(values.get(span.clone())?);
+    let lead = span.start.saturating_sub(before);
+    let ahead = robust::present(&values[..lead]);
+    let around = || robust::present(&[&values[..lead], &values[span.end..]].concat());
+    let mut normal = if ahead.len() >= FEWEST { ahead } else { around() };
+    if normal.len() < FEWEST / 2 || inside.is_empty() {
+        return None;
+    }
+    let baseline = match rule.events {
+        true => normal.iter().sum::<f64>() / normal.len() as f64,
+        false => robust::median(&mut normal)?,
+    };
+    let noise = robust::spread(&normal, baseline);
+    let mut sorted = inside.clone();
+    sorted.sort_by(f64::total_cmp);
+    // What happens in a part of the span only is still of the span.
+    let (low, high) = (robust::quantile(&sorted, 0.2)?, robust::quantile(&sorted, 0.8)?);
+    let mean = inside.iter().sum::<f64>() / inside.len() as f64;
+    let level = match rule.events {
+        true => mean,
+        false if high - baseline >= baseline - low => high,
+        false => low,
+    };
+    let change = level - baseline;
+    let matters = rule.matter.max(rule.relative * baseline.abs()).max(f64::MIN_POSITIVE);
+    if change.abs() < matters.max(DEVIATIONS * noise) {
+        return None;
+    }
+    let bound = (DEVIATIONS * noise).clamp(0.2 * change.abs(), 0.6 * change.abs());
+    let beyond =
+        |at: usize| values.get(at).is_some_and(|value| (value - baseline) * change.signum() >= bound);
+    let stays = |at: usize| beyond(at) && (rule.events || beyond(at + 1) || beyond(at + 2));
+    let onset = (lead..span.end).find(|&at| stays(at))?;
+    let end = (onset..span.end).rev().find(|&at| beyond(at)).unwrap_or(onset);
+    let rho = robust::lag_one(&normal.iter().map(|value| value - baseline).collect::<Vec<f64>>());
+    let error = noise.max(matters * QUIETEST) * (robust::inflation(rho) / inside.len() as f64).sqrt();
+    let severity = severity(change, matters.max(2.0 * noise));
+    let shape = if rule.events { Shape::Burst } else { Shape::Step };
+    Some(Deviation { onset, end, baseline, level, noise, severity, p: robust::tail(change / error), shape })
+}
+
 /// In units of what matters.
 fn severity(change: f64, matters: f64) -> f64 {
     (1.0 + change.abs() / matters.max(f64::MIN_POSITIVE)).log2()
@@ -146,7 +197,8 @@ fn bursts(values: &[f64], rule: Rule, seconds: f64) -> Looked {
         if count < worth.max(usual) {
             return None;
         }
-        let (onset, end) = *group;
+        let (onset, end) = dense(values, *group);
+        let count = total(&(onset, end));
         let steps = (end - onset + 1) as f64;
         let others = (all - count) / ((values.len() as f64 - steps).max(1.0) * seconds);
         let level = count / (steps * seconds);
@@ -159,6 +211,18 @@ fn bursts(values: &[f64], rule: Rule, seconds: f64) -> Looked {
         Some(Deviation { onset, end, baseline: others, level, noise: 0.0, severity, p, shape })
     });
     Looked { deviations: found.collect(), stretches: groups.len().max(1) }
+}
+
+/// A burst without what comes before and after it as it always does: its ends have their share of the events.
+fn dense(values: &[f64], (from, to): (usize, usize)) -> (usize, usize) {
+    let mean = |from: usize, to: usize| values[from..=to].iter().sum::<f64>() / (to - from + 1) as f64;
+    let enough = DENSE * mean(from, to);
+    let onset =
+        (from..=to).find(|&at| values[at] > 0.0 && mean(at, (at + 2).min(to)) >= enough).unwrap_or(from);
+    let end = (onset..=to)
+        .rev()
+        .find(|&at| values[at] > 0.0 && mean(at.saturating_sub(2).max(onset), at) >= enough);
+    (onset, end.unwrap_or(to))
 }
 
 /// Stretches of a series, each with a level.
@@ -241,13 +305,27 @@ impl<'a> Levels<'a> {
             .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?
             .0;
         let level = self.all[chosen].2;
-        let part: Vec<bool> = self.all.iter().map(|other| near(other.2, level)).collect();
-        let values = self.normal_values(&part);
+        let mut part: Vec<bool> = self.all.iter().map(|other| near(other.2, level)).collect();
+        let mut values = self.normal_values(&part);
         if (values.len() as f64) < NORMAL * count as f64 {
+            // What only went one way began where it was first.
+            if !self.one_way() {
+                return None;
+            }
+            part = (0..self.all.len()).map(|at| at == 0).collect();
+            values = self.normal_values(&part);
+        }
+        if values.len() < FEWEST {
             return None;
         }
         let level = robust::median_of(&values)?;
         Some(Normal { level, noise: robust::spread(&values, level), part })
+    }
+
+    /// Whether each level is beyond the one before, on the same side.
+    fn one_way(&self) -> bool {
+        let ups = self.all.windows(2).filter(|pair| pair[1].2 > pair[0].2).count();
+        self.all.len() > 3 && (ups == 0 || ups == self.all.len() - 1)
     }
 
     fn normal_values(&self, part: &[bool]) -> Vec<f64> {
@@ -301,6 +379,9 @@ impl<'a> Levels<'a> {
         if change.abs() < FARTHER * self.by_itself(normal, to - from) {
             return None;
         }
+        if to - from <= SHORT && !self.holds(from, to, normal, change) {
+            return None;
+        }
         let (mut onset, mut end) = self.edges(from, to, normal, change);
         let mut shape = Shape::Step;
         if let Some((begins, far)) = self.ramp(onset, end, normal) {
@@ -313,6 +394,15 @@ impl<'a> Levels<'a> {
         let severity = severity(change, self.matters(normal.level).max(2.0 * normal.noise));
         let p = robust::tail(change / error);
         Some(Deviation { onset, end, baseline: normal.level, level, noise: normal.noise, severity, p, shape })
+    }
+
+    /// Whether nearly all values of a run are away from what is normal. A few spikes next to each other are
+    /// not: between them it is as ever.
+    fn holds(&self, from: usize, to: usize, normal: &Normal, change: f64) -> bool {
+        let mut away: Vec<f64> =
+            self.values[from..to].iter().map(|value| (value - normal.level) * change.signum()).collect();
+        away.sort_by(f64::total_cmp);
+        robust::quantile(&away, 1.0 - HOLDS).is_some_and(|least| least >= change.abs() / 3.0)
     }
 
     /// How far medians of windows as long go from what is normal where all is normal.

@@ -81,3 +81,35 @@ pub fn significant(p: &mut [f64], rate: f64) -> f64 {
     let last = p.iter().enumerate().rev().find(|(at, p)| **p <= rate * (*at as f64 + 1.0) / count);
     last.map_or(-1.0, |(_, p)| *p)
 }
+
+/// The autocorrelations at lags 1 to `most`.
+pub fn autocorrelations(values: &[f64], most: usize) -> Vec<f64> {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let power: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    if !(power > 0.0) {
+        return Vec::new();
+    }
+    let at = |lag: usize| {
+        let pairs = values.iter().zip(values.get(lag..).unwrap_or_default());
+        pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / power
+    };
+    // What comes after the first lag that is chance is not asked for.
+    let chance = 2.0 / (values.len() as f64).sqrt();
+    let mut all = Vec::new();
+    for lag in 1..=most {
+        all.push(at(lag));
+        if all.last().is_some_and(|last| *last < chance) {
+            break;
+        }
+    }
+    all
+}
+
+/// As how many independent values an autocorrelated series counts when its mean is asked for
+/// (Bayley & Hammersley 1946).
+pub fn independent(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let alike = autocorrelations(values, values.len() / 5);
+    let sum: f64 = alike.iter().enumerate().map(|(at, r)| (1.0 - (at + 1) as f64 / count) * r.max(0.0)).sum();
+    (count / (1.0 + 2.0 * sum)).clamp(0.0, count)
+}

@@ -92,7 +92,7 @@ impl Frame {
     }
 
     /// The window of rates as PromQL has it: what is shown by a query is what was computed.
-    fn window(&self) -> String {
+    pub(super) fn window(&self) -> String {
         self.grid().window()
     }
 
@@ -174,13 +174,10 @@ pub fn signals(source: &dyn Source, scope: Scope, options: &Options) -> Result<S
         made.per_series(&rest)?;
     }
     if scope.depth == Depth::Everything {
-        made.per_series(&covered.into_iter().filter(|name| made_known(&made, name)).collect::<Vec<_>>())?;
+        let there: Vec<String> = covered.into_iter().filter(|name| made.known.names.contains(name)).collect();
+        made.per_series(&there)?;
     }
     Ok(Signals { frame, all: made.all, absent: made.absent, remarks: made.remarks })
-}
-
-fn made_known(made: &Made, name: &str) -> bool {
-    made.known.names.contains(name)
 }
 
 /// What there is in a source.
@@ -199,6 +196,15 @@ impl Known {
     fn kind(&self, name: &str) -> &str {
         self.metadata.get(name).map_or("", |known| known.kind.as_str())
     }
+}
+
+/// The times that signals of a source would have; None if it has no samples.
+pub(super) fn frame_of(source: &dyn Source, scope: Scope) -> Result<Option<Frame>, Error> {
+    let Some((first, last)) = scope.window.or_else(|| source.range()) else { return Ok(None) };
+    if last < first {
+        return Err(Error::bad_data("the end is before the start"));
+    }
+    frame(source, &Known::of(source, first, last)?, first, last).map(Some)
 }
 
 /// Where the steps are: at the recording's own ticks, if they are not too many.
