@@ -20,8 +20,10 @@ use crate::{heap, http};
 /// Where the viewer listens unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4244);
 
-/// So long nobody has to ask before memory is given back.
+/// So long nobody has to ask before memory is given back,
 const IDLE: Duration = Duration::from_secs(5);
+/// or so many times as long somebody.
+const BUSY: u32 = 6;
 
 /// Serves the page until a signal.
 ///
@@ -59,7 +61,7 @@ pub fn run(mut options: View) -> Result<ExitCode> {
         if !options.no_open {
             open_browser(&url);
         }
-        let idle = tokio::spawn(give_back_when_idle(viewer.clone()));
+        let idle = tokio::spawn(give_back_now_and_then(viewer.clone()));
         let server = tokio::spawn(http::serve(listener, viewer::router(viewer), stopped));
         signals.wait_for_end(|| {}).await;
         idle.abort();
@@ -69,15 +71,17 @@ pub fn run(mut options: View) -> Result<ExitCode> {
     })
 }
 
-/// What queries needed is given back to the kernel when nobody asked for a while, once.
-async fn give_back_when_idle(viewer: Arc<Viewer>) {
-    let (mut before, mut given) = (None, Some(0));
+/// What queries needed is given back to the kernel when nobody asks for a while, and now and then
+/// while somebody does, as a page that follows an agent: what is kept lies scattered with time.
+async fn give_back_now_and_then(viewer: Arc<Viewer>) {
+    let (mut before, mut given, mut waited) = (0, 0, 0);
     loop {
         tokio::time::sleep(IDLE).await;
-        let now = viewer.idle_after();
-        if now.is_some() && now == before && now != given {
+        let now = viewer.answers();
+        waited += 1;
+        if now != given && (now == before || waited >= BUSY) {
             heap::give_back();
-            given = now;
+            (given, waited) = (now, 0);
         }
         before = now;
     }

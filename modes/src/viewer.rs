@@ -133,9 +133,9 @@ impl Viewer {
         self.inputs.read().clone()
     }
 
-    /// How many answers were begun so far; None while one is worked at.
-    pub fn idle_after(&self) -> Option<u64> {
-        self.runner.idle_after()
+    /// How many answers were begun so far.
+    pub fn answers(&self) -> u64 {
+        self.runner.begun()
     }
 
     /// All pages, for whoever draws without the server.

@@ -366,7 +366,7 @@ fn root_a_full_disk_costs_the_oldest() {
 #[test]
 fn root_a_full_disk_costs_a_dump_but_no_ticks() {
     let scratch = scratch();
-    let disk = Tmpfs::mount(scratch.path().join("disk"), "4m");
+    let disk = Tmpfs::mount(scratch.path().join("disk"), "16m");
     let folder = disk.0.clone();
     let config = section(&folder, "interval = \"100ms\"\nduration = \"1h\"");
     let agent = Agent::start_with(&["cpu", "memory", "syscall"], &config);
@@ -374,7 +374,7 @@ fn root_a_full_disk_costs_a_dump_but_no_ticks() {
     wait_for(&url, "10 ticks", Duration::from_secs(20), rows(10));
     // Something takes all but a little, which ticks fit into and a recording does not.
     let hog = folder.join("hog");
-    let _ = fs::write(&hog, vec![0; 4 << 20]);
+    let _ = fs::write(&hog, vec![0; 16 << 20]);
     let file = fs::File::options().write(true).open(&hog).unwrap();
     file.set_len(file.metadata().unwrap().len() - (32 << 10)).unwrap();
 
@@ -393,7 +393,8 @@ fn root_a_full_disk_costs_a_dump_but_no_ticks() {
     drop(file);
     fs::remove_file(&hog).unwrap();
     assert!(Dump::get(&format!("{url}/dump")).rows() > 0);
-    assert_eq!(request("POST", &format!("{url}/dump/file")).0, 200);
+    let (code, body) = request("POST", &format!("{url}/dump/file"));
+    assert_eq!(code, 200, "{}", String::from_utf8_lossy(&body));
     assert_eq!(written(&folder).len(), 1);
     assert!(!agent.log().contains("panicked"), "{}", agent.log());
 }

@@ -1,20 +1,15 @@
 //! Decoded columns, kept up to a budget.
 
-use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use foldhash::fast::FixedState;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::recording::{Axis, Decoded};
 
 /// What a cache may hold if not told otherwise, in bytes.
 pub const DEFAULT_BUDGET: usize = 96 << 20;
-
-/// So many metrics can be decoded at the same time.
-const TURNS: usize = 16;
 
 /// A row group: that of a part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,8 +67,10 @@ pub struct Stats {
 pub struct Cache {
     budget: usize,
     inner: Mutex<Inner>,
-    /// By what a metric's name hashes to.
-    turns: [Mutex<()>; TURNS],
+    /// What somebody is decoding.
+    claimed: Mutex<HashSet<(Key, u32)>>,
+    /// Somebody is done with that.
+    done: Condvar,
     decoded: AtomicU64,
     hits: AtomicU64,
     parts: AtomicU64,
@@ -108,7 +105,8 @@ impl Cache {
         Self {
             budget,
             inner: Mutex::default(),
-            turns: Default::default(),
+            claimed: Mutex::default(),
+            done: Condvar::new(),
             decoded: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             parts: AtomicU64::new(0),
@@ -120,9 +118,33 @@ impl Cache {
         self.parts.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The turn to decode columns of a metric.
-    pub(crate) fn turn(&self, metric: &str) -> MutexGuard<'_, ()> {
-        self.turns[FixedState::default().hash_one(metric) as usize % TURNS].lock()
+    /// Claims columns to decode them: says of each whether nobody else is at it.
+    pub(crate) fn claim(&self, columns: impl Iterator<Item = (Key, u32)>) -> (Claim<'_>, Vec<bool>) {
+        let mut claimed = self.claimed.lock();
+        let mut mine = Vec::new();
+        let is_mine = columns.map(|column| {
+            let free = claimed.insert(column);
+            mine.extend(free.then_some(column));
+            free
+        });
+        let is_mine = is_mine.collect();
+        drop(claimed);
+        (Claim { cache: self, columns: mine }, is_mine)
+    }
+
+    /// Waits until nobody is decoding any of these. Whoever waits must not hold a claim.
+    pub(crate) fn wait(&self, mut columns: impl Iterator<Item = (Key, u32)>) {
+        let mut claimed = self.claimed.lock();
+        let Some(mut column) = columns.next() else { return };
+        loop {
+            while claimed.contains(&column) {
+                self.done.wait(&mut claimed);
+            }
+            match columns.next() {
+                Some(next) => column = next,
+                None => return,
+            }
+        }
     }
 
     /// What is there of a row group.
@@ -180,6 +202,23 @@ impl Cache {
     }
 }
 
+/// Columns that its holder decodes, and others wait for; until it is dropped.
+pub(crate) struct Claim<'a> {
+    cache: &'a Cache,
+    columns: Vec<(Key, u32)>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claimed = self.cache.claimed.lock();
+        for column in &self.columns {
+            claimed.remove(column);
+        }
+        drop(claimed);
+        self.cache.done.notify_all();
+    }
+}
+
 impl Inner {
     fn insert(&mut self, key: Key, what: What, held: Held, bytes: usize) {
         let group = self.held.entry(key).or_default();
@@ -222,6 +261,33 @@ mod tests {
     use crate::recording::Chunk;
 
     const KEY: Key = Key { part: 0, group: 0 };
+
+    #[test]
+    fn what_one_decodes_others_wait_for() {
+        let cache = Cache::default();
+        let column = |at: u32| (KEY, at);
+        let (first, is_mine) = cache.claim([0, 1].map(column).into_iter());
+        assert_eq!(is_mine, [true, true]);
+        let (second, is_mine) = cache.claim([1, 2].map(column).into_iter());
+        assert_eq!(is_mine, [false, true]);
+        drop(second);
+        let (told, heard) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                cache.wait([2, 1, 0].map(column).into_iter());
+                told.send(()).unwrap();
+            });
+            assert!(heard.recv_timeout(std::time::Duration::from_millis(20)).is_err());
+            // Also if it is dropped because of a panic.
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _first = first;
+                panic!("on purpose");
+            }));
+            assert!(panic.is_err());
+            heard.recv().unwrap();
+        });
+        assert_eq!(cache.claim([1].map(column).into_iter()).1, [true]);
+    }
 
     #[test]
     fn the_least_recently_used_goes_first() {

@@ -142,6 +142,31 @@ fn only_what_is_asked_for_is_decoded() {
 }
 
 #[test]
+fn what_several_want_at_a_time_is_decoded_once() {
+    let mut file = File::at(&(0..100).collect::<Vec<_>>());
+    file.group_rows = 10;
+    for name in ["a", "b", "c", "d", "e"] {
+        file = file.with(Column::counter(name).cells((0..100).map(Some)));
+    }
+    for _ in 0..20 {
+        let recording = open(&file);
+        let select = |matchers: &[Matcher]| {
+            let found = recording.select(matchers, START, START + 99 * SECOND).unwrap();
+            assert!(found.iter().all(|series| series.samples.len() == 100));
+        };
+        // With it the times, which anybody may decode.
+        select(&named("a"));
+        std::thread::scope(|scope| {
+            for name in ["b", "c", "d", "e"] {
+                scope.spawn(move || select(&named(name)));
+                scope.spawn(|| select(&[]));
+            }
+        });
+        assert_eq!(recording.cache().stats().decoded, 60);
+    }
+}
+
+#[test]
 fn of_a_long_row_group_only_some_pages_are_decoded() {
     let rows = 0..900u64;
     let mut file = File::at(&(0..900).collect::<Vec<_>>())

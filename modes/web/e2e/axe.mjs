@@ -25,7 +25,8 @@ async function broken(page, name, over) {
 async function wide(page, name) {
   const size = page.viewportSize();
   await page.setViewportSize({ width: 390, height: 844 });
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  // Charts are drawn anew a few in a frame.
+  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, { timeout: 3000 }).catch(() => undefined);
   const by = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   await page.setViewportSize(size);
   return by > 0 ? [`${name}: ${by} px wider than the screen`] : [];

@@ -1,8 +1,8 @@
 // What the page takes in Chromium: REZOLUS=binary node e2e/bench.mjs RECORDING [DAY'S RECORDING], or URL of an agent, which is
-// followed for $MINUTES. Prints one line per figure.
+// followed for $MINUTES, with options of `view` after it. Prints one line per figure.
 import { chromium } from 'playwright-core';
 import { bare } from './bare.mjs';
-import { CHROMIUM, FLAGS, serve, sleep } from './servers.mjs';
+import { CHROMIUM, FLAGS, free, serve, sleep } from './servers.mjs';
 
 const MINUTES = Number(process.env.MINUTES ?? 10);
 const median = (all) => [...all].sort((a, b) => a - b)[all.length >> 1];
@@ -58,11 +58,11 @@ async function first(browser, url) {
   return { ms, bytes };
 }
 
-async function opened(browser, what, recording, limit, port) {
+async function opened(browser, what, recording, limit) {
   const all = [];
   for (let i = 0; i < 3; i++) {
     // A server that was just started: nothing is decoded yet.
-    const server = await serve(port, [recording], process.env);
+    const server = await serve(await free(), [recording], process.env);
     all.push(await first(browser, server.url));
     server.stop();
     await sleep(100);
@@ -72,7 +72,7 @@ async function opened(browser, what, recording, limit, port) {
 }
 
 async function used(browser, recording) {
-  const server = await serve(4291, [recording], process.env);
+  const server = await serve(await free(), [recording], process.env);
   const context = await browser.newContext({ viewport: { width: 1600, height: 1000 } });
   const page = await context.newPage();
   await page.goto(server.url);
@@ -106,7 +106,7 @@ async function used(browser, recording) {
 
 /** What browser and server hold after minutes of use. */
 async function held(recording) {
-  const server = await serve(4293, [recording], process.env);
+  const server = await serve(await free(), [recording], process.env);
   const page = await bare(server.url);
   while (!(await page.evaluate(`(${settled})()`))) await sleep(50);
   const press = (key) => page.evaluate(`document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '${key}', bubbles: true }))`);
@@ -203,8 +203,8 @@ async function panned(page) {
 }
 
 /** Follows an agent, and says every tenth of the time what browser and server hold. */
-async function followed(agent) {
-  const server = await serve(4292, [agent], process.env);
+async function followed(agent, options) {
+  const server = await serve(await free(), [agent, ...options], process.env);
   const page = await bare(server.url);
   for (let tenth = 0; tenth <= 10; tenth++) {
     if (tenth) await sleep(MINUTES * 6_000);
@@ -214,16 +214,16 @@ async function followed(agent) {
   await server.stop();
 }
 
-const [hour, day] = process.argv.slice(2);
-if (/^https?:/.test(hour)) await followed(hour);
+const [hour, ...rest] = process.argv.slice(2);
+if (/^https?:/.test(hour)) await followed(hour, rest);
 else await recorded();
 
 async function recorded() {
   const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
   try {
-    const bytes = await opened(browser, 'hour', hour, '1000', 4290);
+    const bytes = await opened(browser, 'hour', hour, '1000');
     say('first load, transferred', bytes / 1024, 'KiB', '250');
-    if (day) await opened(browser, 'day', day, '1500', 4290);
+    if (rest.length) await opened(browser, 'day', rest[0], '1500');
     await used(browser, hour);
   } finally {
     await browser.close();

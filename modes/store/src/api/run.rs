@@ -29,20 +29,18 @@ impl Drop for Guard {
 pub struct Runner {
     turns: Arc<Semaphore>,
     begun: AtomicU64,
-    at_a_time: usize,
 }
 
 impl Runner {
     /// At least one.
     pub fn new(at_a_time: usize) -> Self {
-        let at_a_time = at_a_time.clamp(1, Semaphore::MAX_PERMITS);
-        Self { turns: Arc::new(Semaphore::new(at_a_time)), begun: AtomicU64::new(0), at_a_time }
+        let turns = Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS));
+        Self { turns: Arc::new(turns), begun: AtomicU64::new(0) }
     }
 
-    /// How many were begun so far; None while one runs.
-    pub fn idle_after(&self) -> Option<u64> {
-        let begun = self.begun.load(Ordering::Relaxed);
-        (self.turns.available_permits() == self.at_a_time).then_some(begun)
+    /// How many were begun so far.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Does work on a thread of its own. When what this returns is dropped, the

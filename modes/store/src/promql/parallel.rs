@@ -34,8 +34,7 @@ impl Drop for Busy {
 /// take turns.
 fn share() -> usize {
     // Asking reads files of the cgroup.
-    static CPUS: LazyLock<usize> =
-        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    static CPUS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
     CPUS.div_ceil(BUSY.load(Ordering::Relaxed).max(1))
 }
 

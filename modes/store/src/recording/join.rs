@@ -163,13 +163,34 @@ impl Job<'_> {
     /// next. What is not in the cache is decoded, and put there; whoever wants the same
     /// meanwhile waits for that.
     fn decoded(&self) -> Result<Vec<Option<Arc<Decoded>>>, Error> {
-        let (all, missing) = self.held();
-        if missing.is_empty() {
-            return Ok(all);
+        let cache = &self.recording.cache;
+        let column = |(_, piece, column, _): &Missing<'_>| (piece.key, *column);
+        let (mut all, mut missing) = self.held();
+        while !missing.is_empty() {
+            // What does not go to the cache nobody can wait for.
+            let (settled, mut mine): (Vec<_>, Vec<_>) =
+                missing.into_iter().partition(|(_, piece, ..)| self.is_settled(piece));
+            let (claim, is_mine) = cache.claim(settled.iter().map(column));
+            let mut others = Vec::new();
+            for (one, is_mine) in settled.into_iter().zip(is_mine) {
+                // Whoever was at it may be done since it was looked for.
+                if is_mine { mine.extend(self.still(one, &mut all)) } else { others.push(one) }
+            }
+            self.decode(&mine, &mut all)?;
+            drop(claim);
+            cache.wait(others.iter().map(column));
+            // It may have been other rows, or gone again.
+            missing = others.into_iter().filter_map(|one| self.still(one, &mut all)).collect();
         }
-        let _turn = self.recording.cache.turn(self.entries[0].labels.name());
-        let (mut all, missing) = self.held();
-        let new = parallel::try_map(&missing, |(_, piece, column, wanted)| {
+        Ok(all)
+    }
+
+    fn is_settled(&self, piece: &Piece) -> bool {
+        self.recording.parts[piece.part].1.is_settled()
+    }
+
+    fn decode(&self, missing: &[Missing<'_>], all: &mut [Option<Arc<Decoded>>]) -> Result<(), Error> {
+        let new = parallel::try_map(missing, |(_, piece, column, wanted)| {
             let part = &self.recording.parts[piece.part].1;
             let decoded = part.decode(piece.group, *column as usize, &piece.axis, wanted.clone());
             decoded.map(Arc::new).map_err(damaged)
@@ -177,13 +198,33 @@ impl Job<'_> {
         for ((at, ..), decoded) in missing.iter().zip(&new) {
             all[*at] = Some(decoded.clone());
         }
-        for piece in self.pieces.iter().filter(|piece| self.recording.parts[piece.part].1.is_settled()) {
+        for piece in self.pieces.iter().filter(|piece| self.is_settled(piece)) {
             let kept = missing.iter().zip(&new).filter(|((_, of, ..), _)| std::ptr::eq(*of, piece));
             let kept =
                 kept.map(|((_, _, column, _), new)| (What::Column(*column), Held::Column(new.clone())));
             self.recording.cache.put(piece.key, kept);
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// Looks again for what was missing: it is now among all, or still missing.
+    fn still<'a>(
+        &self,
+        (at, piece, column, _): Missing<'a>,
+        all: &mut [Option<Arc<Decoded>>],
+    ) -> Option<Missing<'a>> {
+        let held = self.recording.cache.get(piece.key, [What::Column(column)]).pop().flatten();
+        let known = match held {
+            Some(Held::Column(known)) => Some(known),
+            _ => None,
+        };
+        match piece.lacks(known.as_deref()) {
+            Some(wanted) => Some((at, piece, column, wanted)),
+            None => {
+                all[at] = known;
+                None
+            }
+        }
     }
 
     /// What is in the cache, and what is not.

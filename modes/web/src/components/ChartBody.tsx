@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
 import type { Chart } from '../api/types';
-import { difference, type Drawn, type Heat, type Lines } from '../lib/drawn';
+import { difference, gathered, type Drawn, type Heat, type Lines } from '../lib/drawn';
 import { countsOf } from '../lib/heat';
 import { CELLS, type Shape, type Ways } from '../lib/ways';
 import * as view from '../state/view';
@@ -84,20 +84,27 @@ function OfHeat({ id, chart, drawn, shape, ways, width, height }: Props & { draw
   );
 }
 
+/** So many parts of a whole are told apart. */
+const MOST_BANDS = 20;
+
 function OfLines({ id, chart, drawn, shape, ways, width, height, tall, only }: Props & { drawn: Lines }) {
   const { mode } = view.compare.value;
   const two = view.inputs.value.length > 1;
   const rows = shape === 'rows';
   const compared = two && (mode === 'difference' || mode === 'ratio');
-  const shown = useMemo(() => (compared ? difference(drawn, mode === 'ratio') : drawn), [drawn, compared, mode]);
+  const stacked = chart.kind === 'stacked' && !compared;
+  const shown = useMemo(() => {
+    if (compared) return difference(drawn, mode === 'ratio');
+    return stacked && !rows ? gathered(drawn, MOST_BANDS, only) : drawn;
+  }, [drawn, compared, mode, stacked, rows, only]);
   const apart = two && !compared && (mode === 'side' || rows);
-  const sides = useMemo(() => (apart ? [0, 1].map((side) => sideOf(drawn, side)) : []), [drawn, apart]);
+  const sides = useMemo(() => (apart ? [0, 1].map((side) => sideOf(shown, side)) : []), [shown, apart]);
   const unit = compared && mode === 'ratio' ? 'count' : chart.unit;
   const scale = useMemo(() => scaleOf(shown.lines, unit, compared ? (mode as 'difference' | 'ratio') : undefined), [shown, unit, compared, mode]);
   const common = {
     title: chart.title,
     shape: rows ? ('rows' as const) : ('lines' as const),
-    stacked: chart.kind === 'stacked' && !compared,
+    stacked,
     // A difference may be below zero.
     log: ways.log && !(compared && mode === 'difference'),
     unit,

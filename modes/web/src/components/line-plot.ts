@@ -1,10 +1,11 @@
 import uPlot from 'uplot';
 import type { Line, Lines } from '../lib/drawn';
 import { totalOf } from '../lib/drawn';
-import { bands, extent, isolated, lotTimes, stacked, type Bands, type Column } from '../lib/envelope';
+import { bands, extent, isolated, lotTimes, stacked, type Column } from '../lib/envelope';
 import { seriesColor } from '../lib/palette';
 import { axisTicks, axisUnit, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
+import { filling, type Area } from './area';
 import { css, FONT, release, ROOM, ticksOf } from './frame';
 
 export interface LineOptions {
@@ -35,8 +36,8 @@ export class LinePlot {
     const build = (of: Lines) => (options.stacked ? piled(of, options) : plain(shownOf(of, options), of.count, options));
     const built = build(drawn);
     const data = [lotTimes(drawn), ...built.columns] as uPlot.AlignedData;
-    const beside = options.beside ? build(options.beside).columns : [];
-    const limits = limitsOf([...built.columns, ...beside], options);
+    const beside = options.beside ? build(options.beside).seen : [];
+    const limits = limitsOf([...built.seen, ...beside], options);
     this.plot = new uPlot(this.describe(built, limits), data, host);
   }
 
@@ -64,7 +65,6 @@ export class LinePlot {
         y: { distr: log ? 3 : 1, range: () => limits },
       },
       series: [{}, ...built.series],
-      bands: built.bands,
       axes: [
         { ...axis, size: ROOM.bottom, gap: 4, splits: () => x().map((t) => t.value), values: (u, s) => label(x())(u, s) },
         { ...axis, size: ROOM.left, gap: 6, ...(log ? logTicks : { splits: () => y.map((t) => t.value), values: label(y) }) },
@@ -90,75 +90,62 @@ export class LinePlot {
 }
 
 interface Built {
+  /** What lines go through. */
   columns: Column[];
   series: uPlot.Series[];
-  bands: uPlot.Band[];
+  /** These, and the bounds of what is filled. */
+  seen: Column[];
 }
 
 const shownOf = (drawn: Lines, { only }: LineOptions) => drawn.lines.filter((l) => !only || only.has(l.key));
-
-const UNSEEN: uPlot.Series = { width: 0, points: { show: false } };
 
 /** B is dashed. */
 const dash = (side: number) => (side ? { dash: [5, 3] } : {});
 
 /** Lines, each with the space between its least and greatest filled. */
 function plain(lines: Line[], count: number, { dark, log, height }: LineOptions): Built {
-  const { columns, bands: pairs } = wide(bands(lines, count, log), lines.length, log ? 0 : 1 / height);
-  const colors = lines.map((line) => seriesColor(line.color, dark));
+  const { columns, bands: pairs } = bands(lines, count, log);
+  const [low, high] = extent(columns) ?? [0, 0];
+  // Drawing what nowhere is as wide as a pixel takes as long as what is.
+  const least = log ? 0 : (high - Math.min(low, 0)) / height;
   // A sample between two gaps is a point: a line would not show it.
   const filter = (u: uPlot, index: number) => {
     const alone = isolated(u.data[index] as Column);
     return alone.length ? alone : null;
   };
-  const series: uPlot.Series[] = lines.map(({ side }, i) => {
-    const color = colors[i]!;
-    return { stroke: color, width: 1.25, points: { show: false, size: 3, fill: color, stroke: color, width: 0, filter }, ...dash(side) };
+  const seen = columns.slice(0, lines.length);
+  const series: uPlot.Series[] = lines.map(({ color: index, side }, i) => {
+    const color = seriesColor(index, dark);
+    const pair = pairs[i];
+    let area: Area | null = pair ? { top: columns[pair[0]]!, foot: columns[pair[1]]! } : null;
+    if (area && !isWider(area, least)) area = null;
+    if (area) seen.push(area.top, area.foot!);
+    const points = { show: false, size: 3, fill: color, stroke: color, width: 0, filter };
+    return { stroke: color, width: 1.25, points, paths: filling(area), fill: `${color}38`, ...dash(side) };
   });
-  const filled: uPlot.Band[] = [];
-  pairs.forEach((pair, i) => {
-    if (!pair) return;
-    series.push(UNSEEN, UNSEEN);
-    // The first of uPlot's columns is the times.
-    filled.push({ series: [pair[0] + 1, pair[1] + 1], fill: `${colors[i]}38` });
-  });
-  return { columns, series, bands: filled };
+  return { columns: columns.slice(0, lines.length), series, seen };
 }
 
-/** Without the bands that nowhere are wider than a `share` of what is drawn: drawing them takes as long as it does lines. */
-function wide({ columns, bands }: Bands, lines: number, share: number): Bands {
-  const [low, high] = extent(columns) ?? [0, 0];
-  const least = (high - Math.min(low, 0)) * share;
-  const kept: Bands = { columns: columns.slice(0, lines), bands: [] };
-  for (const pair of bands) {
-    const [greatest, lowest] = pair ? [columns[pair[0]]!, columns[pair[1]]!] : [[], []];
-    const seen = greatest.some((top, i) => top !== null && top - (lowest[i] ?? top) > least);
-    kept.bands.push(seen ? [kept.columns.length, kept.columns.length + 1] : null);
-    if (seen) kept.columns.push(greatest, lowest);
-  }
-  return kept;
-}
+const isWider = ({ top, foot }: Area, than: number) => top.some((value: number | null, i) => value !== null && value - (foot?.[i] ?? value) > than);
 
 /** Each line on top of those before it, the greatest of the total above all; B is not stacked onto A. */
 function piled(drawn: Lines, options: LineOptions): Built {
-  const built: Built = { columns: [], series: [], bands: [] };
+  const built: Built = { columns: [], series: [], seen: [] };
   for (const side of [0, 1]) {
     const lines = shownOf(drawn, options).filter((l) => l.side === side);
     const { columns, peak } = stacked(lines.map((l) => l.mean), totalOf(drawn, side, options.only), drawn.count);
-    const first = built.columns.length + 1;
+    const line = { points: { show: false }, ...dash(side) };
+    const below = (i: number) => ({ top: columns[i]!, foot: columns[i - 1] ?? null });
     built.columns.push(...columns);
-    lines.forEach((line, i) => {
-      const color = seriesColor(line.color, options.dark);
-      const fill = side ? {} : { fill: `${color}b0` };
-      built.series.push({ stroke: color, width: 1, points: { show: false }, ...fill, ...dash(side) });
-      // Without a band the fill of what is above would reach down to zero, through all below.
-      if (i && !side) built.bands.push({ series: [first + i, first + i - 1], fill: `${color}b0` });
+    lines.forEach(({ color: index }, i) => {
+      const color = seriesColor(index, options.dark);
+      built.series.push({ ...line, stroke: color, width: 1, paths: filling(side ? null : below(i)), fill: `${color}b0` });
     });
     if (peak === null) continue;
     const color = css('--muted');
-    built.series.push({ stroke: color, width: 0.75, points: { show: false }, ...dash(side) });
-    built.bands.push({ series: [first + peak, first + peak - 1], fill: `${color}22` });
+    built.series.push({ ...line, stroke: color, width: 0.75, paths: filling(below(peak)), fill: `${color}22` });
   }
+  built.seen = built.columns;
   return built;
 }
 

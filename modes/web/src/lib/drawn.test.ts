@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { HeatAnswer, SeriesAnswer } from '../api/types';
-import { asked, difference, join, lotAt, onto, totalOf, withTotals } from './drawn';
+import { asked, difference, gathered, join, lotAt, onto, totalOf, withTotals } from './drawn';
 
 const grid = { start: 100, step: 1, count: 3, per: 1, interval: 1 };
 
@@ -109,4 +109,20 @@ test('percentiles are asked for together, and named by their quantiles', () => {
   expect(labels('{{op}}')).toEqual(['read p50', 'read p99']);
   expect(labels('$quantile of {{op}}')).toEqual(['p50 of read', 'p99 of read']);
   expect(labels('')).toEqual(['p50', 'p99']);
+});
+
+test('the least parts of a whole are one', () => {
+  const series = [1, 9, NaN, 5, 2].map((v, i) => ({ labels: { id: String(i) }, mean: Float64Array.of(v, v, NaN) }));
+  const drawn = join([{ legend: '{{id}}', answer: { ...answer([]), series }, side: 0, shift: 0 }]);
+  if (drawn?.kind !== 'lines') throw new Error('no lines');
+  const few = gathered(drawn, 2, null);
+  expect(few.lines.map((l) => [l.label, ...l.mean])).toEqual([
+    ['1', 9, 9, NaN],
+    ['3', 5, 5, NaN],
+    ['2 others', 3, 3, NaN],
+  ]);
+  // One other is no rest; and one that was chosen is seen.
+  expect(gathered(drawn, 3, null)).toBe(drawn);
+  expect(gathered(drawn, 2, new Set([drawn.lines[0]!.key]))).toBe(drawn);
+  expect(gathered(drawn, 2, new Set([drawn.lines[1]!.key])).lines).toHaveLength(3);
 });

@@ -3,7 +3,8 @@ import type { Chart, Grid, HeatAnswer, Labels, RangeAnswer, SeriesData } from '.
 import { difference as less, ratio } from './compare';
 import { add, onBounds, quantileName, union } from './histogram';
 import { distinguishing, legendText, only } from './legend';
-import { bounded, type Total } from './stack';
+import { REST } from './palette';
+import { bounded, stack, type Total } from './stack';
 
 export interface Line {
   key: string;
@@ -164,6 +165,33 @@ export function withTotals(drawn: Lines, parts: Part[]): Lines {
   }
   return { ...drawn, totals };
 }
+
+/**
+ * The parts that are greatest in all, and the others as one of each side: more bands than that cannot be told apart. What is
+ * chosen among the others is shown, so then all are.
+ */
+export function gathered(drawn: Lines, most: number, chosen: Set<string> | null): Lines {
+  const sizes = new Map<string, number>();
+  for (const { key, mean } of drawn.lines) {
+    const size = mean.reduce((sum, v) => sum + (Math.abs(v) || 0), 0);
+    sizes.set(key, Math.max(sizes.get(key) ?? 0, size));
+  }
+  const order = [...sizes].sort((a, b) => b[1] - a[1]).map(([key]) => key);
+  const kept = new Set(order.slice(0, most));
+  if (sizes.size <= most + 1 || [...(chosen ?? [])].some((key) => sizes.has(key) && !kept.has(key))) return drawn;
+  const others = [0, 1].flatMap((side): Line[] => {
+    const rest = drawn.lines.filter((l) => l.side === side && !kept.has(l.key));
+    const sums = bounded(rest) ?? (rest.length ? { mean: stack(rest.map((l) => l.mean)).at(-1)! } : null);
+    if (!sums) return [];
+    const { mean, least, greatest } = { least: undefined, greatest: undefined, ...sums };
+    const bounds = least && greatest ? { least, greatest } : {};
+    return [{ key: OTHERS, label: `${sizes.size - most} others`, labels: {}, mean, ...bounds, side, color: REST }];
+  });
+  return { ...drawn, lines: [...drawn.lines.filter((l) => kept.has(l.key)), ...others] };
+}
+
+/** The key of the rest, which no series has. */
+const OTHERS = ' others';
 
 /** The total of the lines of a side that are shown: exact if it is of all, or of one, else what bounds it. */
 export function totalOf(drawn: Lines, side: number, chosen: Set<string> | null): Total | null {

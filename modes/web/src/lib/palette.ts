@@ -19,8 +19,12 @@ const DARK = ['#5ea2ed', '#c5521c', '#f0d03c', '#4cece7', '#925cc4', '#ef869e', 
 /** How many colours there are before they come again. */
 export const SERIES_COLORS = LIGHT.length;
 
+/** The index of what is no single series but the rest of them: a grey, which is none of the others' colours. */
+export const REST = Infinity;
+
 /** The colour of the series with this index, as `#rrggbb`; the same for an index for ever, again after `SERIES_COLORS`. */
 export function seriesColor(index: number, dark: boolean): string {
+  if (index === REST) return dark ? '#8b929c' : '#767d87';
   const palette = dark ? DARK : LIGHT;
   const i = Number.isFinite(index) ? Math.trunc(index) % palette.length : 0;
   return palette[i < 0 ? i + palette.length : i]!;
