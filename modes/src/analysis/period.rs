@@ -67,7 +67,7 @@ impl Correlator {
         let mut output = self.back.make_output_vec();
         self.back.process(&mut spectrum, &mut output).ok()?;
         let power = output[0];
-        if !(power > 0.0) || !power.is_finite() {
+        if !power.is_finite() || power <= 0.0 {
             return None;
         }
         Some(output[..values.len()].iter().map(|value| value / power).collect())

@@ -86,7 +86,7 @@ pub fn significant(p: &mut [f64], rate: f64) -> f64 {
 pub fn autocorrelations(values: &[f64], most: usize) -> Vec<f64> {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     let power: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    if !(power > 0.0) {
+    if power.is_nan() || power <= 0.0 {
         return Vec::new();
     }
     let at = |lag: usize| {

@@ -296,6 +296,7 @@ impl Made<'_> {
     /// Each series of these metrics as a signal. A metric is evaluated once, whatever the number of its
     /// series.
     fn per_series(&mut self, names: &[String]) -> Result<(), Error> {
+        let taken: BTreeSet<String> = self.all.iter().map(|signal| signal.id.clone()).collect();
         for name in names {
             let about = self.known.metadata.get(name).cloned().unwrap_or_default();
             let selector = match is_plain_name(name, true) {
@@ -310,8 +311,13 @@ impl Made<'_> {
             let (unit, matter) = floor(&about.unit, per_second);
             for (labels, quantile, values) in self.lines(&query)? {
                 let labels = labels.without_name();
+                let id = named(name, &labels, quantile);
+                // The catalogue has it under the same name and labels: it is the same.
+                if taken.contains(&id) {
+                    continue;
+                }
                 let signal = Signal {
-                    id: named(name, &labels, quantile),
+                    id,
                     title: about.help.clone(),
                     resource: Resource::of_metric(name),
                     aspect: if about.kind == "histogram" { Aspect::Latency } else { Aspect::State },
@@ -350,7 +356,7 @@ impl Made<'_> {
             if let (Some(quantile), Some(counts)) = (line.quantile, counts.get(&labels.without_name())) {
                 let enough = OBSERVATIONS / (1.0 - quantile) / self.frame.seconds();
                 let few = |(value, count): (&mut f64, &f64)| {
-                    if !(*count >= enough) {
+                    if count.is_nan() || *count < enough {
                         *value = f64::NAN;
                     }
                 };

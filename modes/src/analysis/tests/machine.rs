@@ -1,8 +1,12 @@
 //! Whole analyses of machines that are made up, with and without incidents.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use rezolus_store::labels::NAME;
 use rezolus_store::memory::Memory;
 use rezolus_store::promql::{Options, instant, range};
+use rezolus_store::recording::Recording;
 use rezolus_store::{Labels, Metadata, Sample, Series, Source};
 
 use super::Random;
@@ -390,5 +394,29 @@ fn nothing_and_next_to_nothing_is_no_trouble() {
         assert_eq!(analysis::cause(&source, window, Depth::Rest, &options).unwrap().candidates.len(), 0);
         let pair = analysis::Pair { x: "cpu_cores", y: "memory_free", window: None, most_lag: SECOND };
         assert_eq!(analysis::correlate(&source, &pair, &options).unwrap().len(), 0);
+    }
+}
+
+/// Recordings that others made, where the folder with them is at hand.
+#[test]
+fn recordings_of_others_are_analysed() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let shared = std::env::var_os("REZOLUS_SHARED").map_or(beside, PathBuf::from);
+    for name in ["demo", "simple_capture"] {
+        let path = shared.join(format!("data/recordings/{name}.parquet"));
+        if !path.is_file() {
+            println!("{} is not there (REZOLUS_SHARED)", path.display());
+            continue;
+        }
+        let source = Recording::open(&path, &[], Arc::default()).unwrap();
+        let options = Options::default();
+        let health = analysis::summarize(&source, None, &options).unwrap();
+        assert!(health.resources.iter().any(|resource| !resource.absent.is_empty()));
+        let everything = Scope { window: None, depth: Depth::Everything };
+        let detection = analysis::detect(&source, everything, &options).unwrap();
+        println!("{name}: {} signals, {} findings", detection.signals, detection.findings.len());
+        detection.findings.iter().for_each(|finding| println!("  {:.2} {}", finding.score, finding.summary));
+        // Five minutes of them, and seconds.
+        assert!(detection.findings.len() < 10, "{name}");
     }
 }
