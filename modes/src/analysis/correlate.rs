@@ -1,13 +1,14 @@
 //! Whether two signals go together, and which one goes first.
 
+use rezolus_store::Source;
 use rezolus_store::promql::{self, Error, Options, Value};
 use rezolus_store::sample::Values;
-use rezolus_store::{Labels, Source};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::robust;
-use super::signals::{self, Depth, Scope};
+use super::signals::{self, Depth, Frame, Scope};
+use crate::viewer::range::Line;
 use crate::viewer::text;
 
 /// Lags of at most this part of the series are looked at: of longer ones too little overlaps.
@@ -77,26 +78,7 @@ pub fn correlate(source: &dyn Source, pair: &Pair, options: &Options) -> Result<
     let Some(frame) = signals::frame_of(source, scope)? else { return Ok(Vec::new()) };
     let lookback = frame.step.max(frame.interval).saturating_mul(3);
     let options = Options { lookback, ..options.clone() };
-    let evaluated = |query: &str| -> Result<(String, Vec<(Labels, Vec<f64>)>), Error> {
-        let query = text::fill(query, &frame.window(), "0.99");
-        let answer = promql::range(source, &query, frame.start, frame.end(), frame.step, &options)?;
-        let Value::Matrix(all) = answer.value else {
-            return Err(Error::bad_data("the query gives no series"));
-        };
-        let mut lines = Vec::new();
-        for series in all {
-            let Values::Floats(floats) = &series.samples.values else {
-                return Err(Error::bad_data("the query gives histograms: take histogram_quantile() of it"));
-            };
-            let mut values = vec![f64::NAN; frame.count];
-            for (&time, &value) in series.samples.times.iter().zip(floats.iter()) {
-                let step = ((time - frame.start) / frame.step) as usize;
-                values.get_mut(step).into_iter().for_each(|place| *place = value);
-            }
-            lines.push((series.labels, values));
-        }
-        Ok((query, lines))
-    };
+    let evaluated = |query: &str| evaluated(source, query, &frame, &options);
     let ((x, xs), (y, ys)) = (evaluated(pair.x)?, evaluated(pair.y)?);
     if xs.len() * ys.len() > MOST_PAIRS {
         return Err(Error::bad_data(format!(
@@ -107,12 +89,14 @@ pub fn correlate(source: &dyn Source, pair: &Pair, options: &Options) -> Result<
     }
     let most = usize::try_from(pair.most_lag.max(0) / frame.step).unwrap_or(0).min(frame.count / LONGEST);
     let mut all = Vec::new();
-    for (labels_x, values_x) in &xs {
-        for (labels_y, values_y) in &ys {
-            let Some((now, best)) = strongest(values_x, values_y, most, frame.step) else { continue };
+    for left in &xs {
+        for right in &ys {
+            let Some((now, best)) = strongest(&left.values, &right.values, most, frame.step) else {
+                continue;
+            };
             all.push(Correlation {
-                x: (x.clone(), labels_x.to_string()),
-                y: (y.clone(), labels_y.to_string()),
+                x: (x.clone(), left.labels.to_string()),
+                y: (y.clone(), right.labels.to_string()),
                 window: (frame.start, frame.end()),
                 now,
                 best,
@@ -123,6 +107,33 @@ pub fn correlate(source: &dyn Source, pair: &Pair, options: &Options) -> Result<
     let strength = |correlation: &Correlation| correlation.best.spearman.abs();
     all.sort_by(|a, b| strength(b).total_cmp(&strength(a)).then_with(|| (&a.x, &a.y).cmp(&(&b.x, &b.y))));
     Ok(all)
+}
+
+/// A query's series at the steps, and the query as it was evaluated.
+fn evaluated(
+    source: &dyn Source,
+    query: &str,
+    frame: &Frame,
+    options: &Options,
+) -> Result<(String, Vec<Line>), Error> {
+    let query = text::fill(query, &frame.window(), "0.99");
+    let answer = promql::range(source, &query, frame.start, frame.end(), frame.step, options)?;
+    let Value::Matrix(all) = answer.value else {
+        return Err(Error::bad_data("the query gives no series"));
+    };
+    let mut lines = Vec::new();
+    for series in all {
+        let Values::Floats(floats) = &series.samples.values else {
+            return Err(Error::bad_data("the query gives histograms: take histogram_quantile() of it"));
+        };
+        let mut values = vec![f64::NAN; frame.count];
+        for (&time, &value) in series.samples.times.iter().zip(floats.iter()) {
+            let step = ((time - frame.start) / frame.step) as usize;
+            values.get_mut(step).into_iter().for_each(|place| *place = value);
+        }
+        lines.push(Line { labels: series.labels, quantile: None, values });
+    }
+    Ok((query, lines))
 }
 
 /// At no lag, and at the best of all lags up to `most` steps of `step` ns.

@@ -36,6 +36,8 @@ const LONGEST: usize = 60;
 const SHORT: usize = 30;
 /// so this part of its values has to be away from what is normal.
 const HOLDS: f64 = 0.85;
+/// A stretch that the signal's own excursions, following each other, would make this often is one of them.
+const BY_CHANCE: f64 = 0.01;
 /// A signal that deviates more often than once in so many steps does so by nature.
 const RESTLESS: usize = 240;
 /// What is normal has to hold for this part of the time.
@@ -382,6 +384,9 @@ impl<'a> Levels<'a> {
         if to - from <= SHORT && !self.holds(from, to, normal, change) {
             return None;
         }
+        if self.by_chance(from, to, normal, change) > BY_CHANCE {
+            return None;
+        }
         let (mut onset, mut end) = self.edges(from, to, normal, change);
         let mut shape = Shape::Step;
         if let Some((begins, far)) = self.ramp(onset, end, normal) {
@@ -403,6 +408,25 @@ impl<'a> Levels<'a> {
             self.values[from..to].iter().map(|value| (value - normal.level) * change.signum()).collect();
         away.sort_by(f64::total_cmp);
         robust::quantile(&away, 1.0 - HOLDS).is_some_and(|least| least >= change.abs() / 3.0)
+    }
+
+    /// How many stretches that are as far away for as long are to be expected of a signal that leaves what is
+    /// normal, and comes back, with the same probability at each step: a chain of two states (Gilbert 1960,
+    /// on errors that come in bursts). With r excursions of h steps in all an excursion goes on with probability
+    /// 1 - r/h (maximum likelihood), so r (1 - r/h)^(k - 1) of them last k steps or more.
+    fn by_chance(&self, from: usize, to: usize, normal: &Normal, change: f64) -> f64 {
+        let away = |value: &f64| (value - normal.level) * change.signum() >= change.abs() / 2.0;
+        let count = |values: &[f64]| values.iter().filter(|value| away(value)).count();
+        let (mut excursions, mut steps) = (0, 0);
+        for (&(from, to, _), _) in self.all.iter().zip(&normal.part).filter(|(_, part)| **part) {
+            let values = &self.values[from..to];
+            steps += count(values);
+            excursions += values.chunk_by(|a, b| away(a) == away(b)).filter(|run| away(&run[0])).count();
+        }
+        let (excursions, steps) = (excursions as f64, steps as f64);
+        let goes_on = 1.0 - excursions / steps.max(1.0);
+        let exponent = count(&self.values[from..to]).saturating_sub(1);
+        excursions * goes_on.powf(exponent as f64)
     }
 
     /// How far medians of windows as long go from what is normal where all is normal.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::catalog::{self, Aspect, Direction, Resource, Spec};
 use super::deviation::Rule;
 use super::robust;
-use crate::viewer::range::{self, Body, Grid, Query};
+use crate::viewer::range::{self, Body, Grid, Line, Query};
 use crate::viewer::text;
 
 /// Of histograms these are the signals.
@@ -254,7 +254,7 @@ impl Made<'_> {
         if lines.is_empty() {
             self.absent(spec, "recorded, but no series there has values of this kind in the span".into());
         }
-        for (labels, quantile, values) in self.most_moving(spec.id, lines) {
+        for Line { labels, quantile, values } in self.most_moving(spec.id, lines) {
             let rule =
                 Rule { matter: spec.matter, relative: spec.relative, events: spec.aspect == Aspect::Errors };
             let signal = Signal {
@@ -309,7 +309,7 @@ impl Made<'_> {
                 _ => (selector, false),
             };
             let (unit, matter) = floor(&about.unit, per_second);
-            for (labels, quantile, values) in self.lines(&query)? {
+            for Line { labels, quantile, values } in self.lines(&query)? {
                 let labels = labels.without_name();
                 let id = named(name, &labels, quantile);
                 // The catalogue has it under the same name and labels: it is the same.
@@ -339,7 +339,7 @@ impl Made<'_> {
     }
 
     /// What a query gives, in the order of labels.
-    fn lines(&self, query: &str) -> Result<Vec<(Labels, Option<f64>, Vec<f64>)>, Error> {
+    fn lines(&self, query: &str) -> Result<Vec<Line>, Error> {
         let template = with(query, &Labels::default());
         let quantiles = if text::has_quantile(&template) { QUANTILES.to_vec() } else { Vec::new() };
         let counts = match text::of_quantile(&template) {
@@ -363,13 +363,13 @@ impl Made<'_> {
                 line.values.iter_mut().zip(counts).for_each(few);
             }
             if line.values.iter().any(|value| !value.is_nan()) {
-                lines.push((labels, line.quantile, line.values));
+                lines.push(Line { labels, ..line });
             }
         }
         Ok(lines)
     }
 
-    fn evaluated(&self, text: &str, quantiles: Vec<f64>) -> Result<Vec<range::Line>, Error> {
+    fn evaluated(&self, text: &str, quantiles: Vec<f64>) -> Result<Vec<Line>, Error> {
         let query = Query { text: text.into(), format: None, quantiles, numbers: true };
         match range::evaluate(self.source, &self.frame.grid(), &query, &self.options)?.body {
             Body::Lines(lines) => Ok(lines),
@@ -379,11 +379,7 @@ impl Made<'_> {
 
     /// Of very many lines those with the largest spread, so that a machine of a thousand cgroups is
     /// looked at where something happens.
-    fn most_moving(
-        &mut self,
-        id: &str,
-        mut lines: Vec<(Labels, Option<f64>, Vec<f64>)>,
-    ) -> Vec<(Labels, Option<f64>, Vec<f64>)> {
+    fn most_moving(&mut self, id: &str, mut lines: Vec<Line>) -> Vec<Line> {
         if lines.len() <= MOST_LINES {
             return lines;
         }
@@ -394,7 +390,7 @@ impl Made<'_> {
         };
         self.remarks.push(format!("{id}: the {MOST_LINES} of {} series that move most", lines.len()));
         let mut order: Vec<(f64, usize)> =
-            lines.iter().enumerate().map(|(at, (_, _, values))| (spread(values), at)).collect();
+            lines.iter().enumerate().map(|(at, line)| (spread(&line.values), at)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let kept: BTreeSet<usize> = order.into_iter().take(MOST_LINES).map(|(_, at)| at).collect();
         let mut at = 0;
