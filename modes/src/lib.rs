@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub mod analysis;
 pub mod assist;
 pub mod exporter;
 pub mod hindsight;

@@ -1,0 +1,499 @@
+//! When a signal is not as it mostly is.
+//!
+//! The level is followed by change points; what it mostly is, is the level that holds longest; what is
+//! far from that, for long enough, and farther than the signal ever goes by itself, is a deviation.
+
+use serde::Serialize;
+
+use super::robust;
+use super::segment;
+
+/// A stretch has at least so many steps: what is shorter is a spike, which every machine has.
+const LEAST: usize = 5;
+/// A signal with fewer values has no normal.
+pub(super) const FEWEST: usize = 24;
+/// More than this are put together to blocks before change points are looked for.
+const MOST_BLOCKS: usize = 900;
+/// Half a window of the running median that says what is a spike.
+const HALF: usize = 3;
+/// Blocks on both sides that say where a level is while its noise is measured.
+const AROUND: usize = 10;
+/// A value farther from its neighbours than so many deviations counts as being that far (Huber 1964).
+const CLAMP: f64 = 3.0;
+/// A change point costs so many times the logarithm of the number of values (Zhang & Siegmund 2007).
+const PENALTY: f64 = 3.0;
+/// The noise is at least this part of what matters: changes far below that are not looked for.
+const QUIETEST: f64 = 0.25;
+/// A level has to be so many standard deviations of what is normal away.
+const DEVIATIONS: f64 = 3.0;
+/// And so many times farther than the signal goes by itself for as long.
+const FARTHER: f64 = 1.5;
+/// By itself: as far as in all but this part of the windows.
+const BY_ITSELF: f64 = 0.99;
+/// For as long, but no longer than so many steps: there would be too few windows.
+const LONGEST: usize = 60;
+/// Up to so many steps a run may be spikes that happen to be near each other,
+const SHORT: usize = 30;
+/// so this part of its values has to be away from what is normal.
+const HOLDS: f64 = 0.85;
+/// A stretch that the signal's own excursions, following each other, would make this often is one of them.
+const BY_CHANCE: f64 = 0.01;
+/// A signal that deviates more often than once in so many steps does so by nature.
+const RESTLESS: usize = 240;
+/// What is normal has to hold for this part of the time.
+const NORMAL: f64 = 0.35;
+/// Steps without an event that end a burst of them.
+const QUIET: usize = 10;
+/// The ends of a burst have at least this part of its mean rate.
+const DENSE: f64 = 0.3;
+/// So many seconds at the rate that matters are as many events as matter.
+const BURST_SECONDS: f64 = 5.0;
+
+/// What has to be so for a change to be one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// The least change that matters, in the signal's unit,
+    pub matter: f64,
+    /// and as a part of what is normal.
+    pub relative: f64,
+    /// Whether each single one counts, as errors do.
+    pub events: bool,
+}
+
+/// How a deviation goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// From one level to another.
+    Step,
+    /// Further and further.
+    Ramp,
+    /// Single events.
+    Burst,
+}
+
+/// A stretch in which a signal is not as it mostly is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deviation {
+    /// The first step,
+    pub onset: usize,
+    /// and the last one.
+    pub end: usize,
+    /// The median of what is normal; of bursts the mean,
+    pub baseline: f64,
+    /// and of the stretch; of a ramp how far it goes.
+    pub level: f64,
+    /// The standard deviation of what is normal.
+    pub noise: f64,
+    /// The logarithm, base 2, of 1 + the change in units of what matters.
+    pub severity: f64,
+    /// How likely chance would go as far.
+    pub p: f64,
+    pub shape: Shape,
+}
+
+/// What was found in a signal, and how many stretches were looked at for that.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    pub deviations: Vec<Deviation>,
+    pub stretches: usize,
+}
+
+/// Looks for deviations in values, one per step of `seconds`; NaN is none. Those shorter than `shortest`
+/// steps are left out.
+pub fn deviations(values: &[f64], rule: Rule, seconds: f64, shortest: usize) -> Looked {
+    let places: Vec<usize> = (0..values.len()).filter(|&at| values[at].is_finite()).collect();
+    let there: Vec<f64> = places.iter().map(|&at| values[at]).collect();
+    if there.len() < FEWEST {
+        return Looked::default();
+    }
+    let mut sorted = there.clone();
+    sorted.sort_by(f64::total_cmp);
+    if sorted[0] == sorted[sorted.len() - 1] {
+        return Looked { deviations: Vec::new(), stretches: 1 };
+    }
+    // Where nothing is normal, levels are those of nothing.
+    let rare = robust::quantile(&sorted, 0.75) == Some(0.0) && sorted[0] == 0.0;
+    let mut looked = match rule.events && rare {
+        true => bursts(&there, rule, seconds),
+        false => Levels::of(&there, rule).deviations(),
+    };
+    for deviation in &mut looked.deviations {
+        deviation.onset = places[deviation.onset];
+        deviation.end = places[deviation.end];
+    }
+    looked
+        .deviations
+        .retain(|found| found.shape == Shape::Burst || found.end - found.onset + 1 >= shortest.max(LEAST));
+    looked
+}
+
+/// How a signal differs in a span from what it is before it, or around it if there is little before, if that
+/// is as much as matters; and when it began to, at most `before` steps ahead of the span.
+pub fn within(values: &[f64], rule: Rule, span: std::ops::Range<usize>, before: usize) -> Option<Deviation> {
+    let span = span.start..span.end.min(values.len());
+    let inside = robust::present(values.get(span.clone())?);
+    let lead = span.start.saturating_sub(before);
+    let ahead = robust::present(&values[..lead]);
+    let around = || robust::present(&[&values[..lead], &values[span.end..]].concat());
+    let mut normal = if ahead.len() >= FEWEST { ahead } else { around() };
+    if normal.len() < FEWEST / 2 || inside.is_empty() {
+        return None;
+    }
+    let baseline = match rule.events {
+        true => normal.iter().sum::<f64>() / normal.len() as f64,
+        false => robust::median(&mut normal)?,
+    };
+    let noise = robust::spread(&normal, baseline);
+    let mut sorted = inside.clone();
+    sorted.sort_by(f64::total_cmp);
+    // What happens in a part of the span only is still of the span.
+    let (low, high) = (robust::quantile(&sorted, 0.2)?, robust::quantile(&sorted, 0.8)?);
+    let mean = inside.iter().sum::<f64>() / inside.len() as f64;
+    let level = match rule.events {
+        true => mean,
+        false if high - baseline >= baseline - low => high,
+        false => low,
+    };
+    let change = level - baseline;
+    let matters = rule.matter.max(rule.relative * baseline.abs()).max(f64::MIN_POSITIVE);
+    if change.abs() < matters.max(DEVIATIONS * noise) {
+        return None;
+    }
+    let bound = (DEVIATIONS * noise).clamp(0.2 * change.abs(), 0.6 * change.abs());
+    let beyond =
+        |at: usize| values.get(at).is_some_and(|value| (value - baseline) * change.signum() >= bound);
+    let stays = |at: usize| beyond(at) && (rule.events || beyond(at + 1) || beyond(at + 2));
+    let onset = (lead..span.end).find(|&at| stays(at))?;
+    let end = (onset..span.end).rev().find(|&at| beyond(at)).unwrap_or(onset);
+    let rho = robust::lag_one(&normal.iter().map(|value| value - baseline).collect::<Vec<f64>>());
+    let error = noise.max(matters * QUIETEST) * (robust::inflation(rho) / inside.len() as f64).sqrt();
+    let severity = severity(change, matters.max(2.0 * noise));
+    let shape = if rule.events { Shape::Burst } else { Shape::Step };
+    Some(Deviation { onset, end, baseline, level, noise, severity, p: robust::tail(change / error), shape })
+}
+
+/// In units of what matters.
+fn severity(change: f64, matters: f64) -> f64 {
+    (1.0 + change.abs() / matters.max(f64::MIN_POSITIVE)).log2()
+}
+
+/// Events that happen now and then, together.
+fn bursts(values: &[f64], rule: Rule, seconds: f64) -> Looked {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for at in (0..values.len()).filter(|&at| values[at] > 0.0) {
+        match groups.last_mut() {
+            Some((_, last)) if at - *last <= QUIET => *last = at,
+            _ => groups.push((at, at)),
+        }
+    }
+    let total = |&(from, to): &(usize, usize)| values[from..=to].iter().sum::<f64>() * seconds;
+    let mut totals: Vec<f64> = groups.iter().map(total).collect();
+    // What happens again and again is how the machine is.
+    let often = groups.len() > 1 + values.len() / RESTLESS;
+    let usual = if often { robust::median(&mut totals).unwrap_or(0.0) * 4.0 } else { 0.0 };
+    let all: f64 = values.iter().sum::<f64>() * seconds;
+    let worth = rule.matter * BURST_SECONDS;
+    let found = groups.iter().filter_map(|group| {
+        let count = total(group);
+        if count < worth.max(usual) {
+            return None;
+        }
+        let (onset, end) = dense(values, *group);
+        let count = total(&(onset, end));
+        let steps = (end - onset + 1) as f64;
+        let others = (all - count) / ((values.len() as f64 - steps).max(1.0) * seconds);
+        let level = count / (steps * seconds);
+        // As many by chance, if they came as often as elsewhere: a Poisson number, by Chernoff's bound.
+        let expected = (others * steps * seconds).max(1e-3);
+        let p =
+            if count > expected { (count - expected - count * (count / expected).ln()).exp() } else { 1.0 };
+        let severity = severity(level - others, rule.matter.max(others * rule.relative));
+        let shape = Shape::Burst;
+        Some(Deviation { onset, end, baseline: others, level, noise: 0.0, severity, p, shape })
+    });
+    Looked { deviations: found.collect(), stretches: groups.len().max(1) }
+}
+
+/// A burst without what comes before and after it as it always does: its ends have their share of the events.
+fn dense(values: &[f64], (from, to): (usize, usize)) -> (usize, usize) {
+    let mean = |from: usize, to: usize| values[from..=to].iter().sum::<f64>() / (to - from + 1) as f64;
+    let enough = DENSE * mean(from, to);
+    let onset =
+        (from..=to).find(|&at| values[at] > 0.0 && mean(at, (at + 2).min(to)) >= enough).unwrap_or(from);
+    let end = (onset..=to)
+        .rev()
+        .find(|&at| values[at] > 0.0 && mean(at.saturating_sub(2).max(onset), at) >= enough);
+    (onset, end.unwrap_or(to))
+}
+
+/// Stretches of a series, each with a level.
+struct Levels<'a> {
+    values: &'a [f64],
+    rule: Rule,
+    /// First step, the step after the last one, and the median.
+    all: Vec<(usize, usize, f64)>,
+    /// Steps in a block.
+    block: usize,
+    /// How many times as much the variance of a mean is as that of independent values.
+    inflation: f64,
+}
+
+/// What is normal.
+struct Normal {
+    level: f64,
+    /// The standard deviation of single values.
+    noise: f64,
+    /// Whether a stretch is part of it.
+    part: Vec<bool>,
+}
+
+impl<'a> Levels<'a> {
+    fn of(values: &'a [f64], rule: Rule) -> Self {
+        let smooth = robust::running_median(values, HALF);
+        let mut distances: Vec<f64> =
+            values.iter().zip(&smooth).map(|(value, smooth)| (value - smooth).abs()).collect();
+        let middle = robust::median_of(values).unwrap_or(0.0);
+        let matters = rule.matter.max(rule.relative * middle.abs());
+        let noise = robust::median(&mut distances).unwrap_or(0.0) * robust::MAD_SCALE;
+        let most = CLAMP * noise.max(matters * QUIETEST);
+        let calm: Vec<f64> = values
+            .iter()
+            .zip(&smooth)
+            .map(|(value, smooth)| value.clamp(smooth - most, smooth + most))
+            .collect();
+        let block = values.len().div_ceil(MOST_BLOCKS);
+        let blocks: Vec<f64> =
+            calm.chunks(block).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();
+        let around = robust::running_median(&blocks, AROUND);
+        let residuals: Vec<f64> = blocks.iter().zip(&around).map(|(block, around)| block - around).collect();
+        let variance =
+            residuals.iter().map(|residual| residual * residual).sum::<f64>() / residuals.len() as f64;
+        let inflation = robust::inflation(robust::lag_one(&residuals));
+        let floor = matters * QUIETEST;
+        let long_run = (variance * inflation).max(floor * floor);
+        let penalty = PENALTY * (blocks.len() as f64).ln() * long_run;
+        let starts = segment::pelt(&blocks, penalty, LEAST.div_ceil(block).max(2));
+        let ends = starts.iter().skip(1).map(|start| start * block).chain([values.len()]);
+        let stretch = |(start, end): (&usize, usize)| {
+            let from = start * block;
+            (from, end, robust::median_of(&values[from..end]).unwrap_or(0.0))
+        };
+        let all = starts.iter().zip(ends).map(stretch).collect();
+        Self { values, rule, all, block, inflation }
+    }
+
+    fn matters(&self, level: f64) -> f64 {
+        self.rule.matter.max(self.rule.relative * level.abs()).max(f64::MIN_POSITIVE)
+    }
+
+    /// The level that holds longest. One that is there at the beginning and at the end is what was left
+    /// and come back to.
+    fn normal(&self) -> Option<Normal> {
+        let count = self.values.len();
+        let near = |a: f64, b: f64| (a - b).abs() <= self.matters(a.abs().min(b.abs()));
+        let support = |&(_, _, level): &(usize, usize, f64)| {
+            let held: usize =
+                self.all.iter().filter(|other| near(other.2, level)).map(|(from, to, _)| to - from).sum();
+            let first = self.all.first().is_some_and(|first| near(first.2, level));
+            let last = self.all.last().is_some_and(|last| near(last.2, level));
+            held as f64 + count as f64 * (0.15 * f64::from(u8::from(first)) + 0.1 * f64::from(u8::from(last)))
+        };
+        let chosen = self
+            .all
+            .iter()
+            .map(support)
+            .enumerate()
+            .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?
+            .0;
+        let level = self.all[chosen].2;
+        let mut part: Vec<bool> = self.all.iter().map(|other| near(other.2, level)).collect();
+        let mut values = self.normal_values(&part);
+        if (values.len() as f64) < NORMAL * count as f64 {
+            // What only went one way began where it was first.
+            if !self.one_way() {
+                return None;
+            }
+            part = (0..self.all.len()).map(|at| at == 0).collect();
+            values = self.normal_values(&part);
+        }
+        if values.len() < FEWEST {
+            return None;
+        }
+        let level = robust::median_of(&values)?;
+        Some(Normal { level, noise: robust::spread(&values, level), part })
+    }
+
+    /// Whether each level is beyond the one before, on the same side.
+    fn one_way(&self) -> bool {
+        let ups = self.all.windows(2).filter(|pair| pair[1].2 > pair[0].2).count();
+        self.all.len() > 3 && (ups == 0 || ups == self.all.len() - 1)
+    }
+
+    fn normal_values(&self, part: &[bool]) -> Vec<f64> {
+        let kept = self.all.iter().zip(part).filter(|(_, part)| **part);
+        kept.flat_map(|((from, to, _), _)| self.values[*from..*to].iter().copied()).collect()
+    }
+
+    fn deviations(&self) -> Looked {
+        let stretches = self.all.len();
+        let nothing = Looked { deviations: Vec::new(), stretches };
+        let Some(normal) = self.normal() else { return nothing };
+        if self.all.len() < 2 {
+            return nothing;
+        }
+        let needed = self.matters(normal.level).max(DEVIATIONS * normal.noise);
+        let beyond = |level: f64| (level - normal.level).abs() >= needed;
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for (at, &(_, _, level)) in self.all.iter().enumerate() {
+            if normal.part[at] || !beyond(level) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some((first, last)) if self.continues(*first, *last, at, &normal) => *last = at,
+                _ => runs.push((at, at)),
+            }
+        }
+        let mut found: Vec<Deviation> = runs.iter().filter_map(|run| self.deviation(*run, &normal)).collect();
+        // Again and again is how it is by nature; only what stands out from that is left.
+        if found.len() > 1 + self.values.len() / RESTLESS {
+            let mut sizes: Vec<f64> =
+                found.iter().map(|found| (found.level - found.baseline).abs()).collect();
+            let usual = robust::median(&mut sizes).unwrap_or(0.0);
+            found.retain(|found| (found.level - found.baseline).abs() > 2.0 * usual);
+        }
+        Looked { deviations: found, stretches }
+    }
+
+    /// Whether a stretch goes on with what a run of others began: on the same side, after a pause that is
+    /// short for what surrounds it.
+    fn continues(&self, first: usize, last: usize, at: usize, normal: &Normal) -> bool {
+        let side = |at: usize| self.all[at].2 > normal.level;
+        let pause = self.all[at].0 - self.all[last].1;
+        let both = self.all[last].1 - self.all[first].0 + self.all[at].1 - self.all[at].0;
+        side(last) == side(at) && pause <= LEAST.max(both / 5)
+    }
+
+    fn deviation(&self, (first, last): (usize, usize), normal: &Normal) -> Option<Deviation> {
+        let (from, to) = (self.all[first].0, self.all[last].1);
+        let mut level = robust::median_of(&self.values[from..to])?;
+        let change = level - normal.level;
+        if change.abs() < FARTHER * self.by_itself(normal, to - from) {
+            return None;
+        }
+        if to - from <= SHORT && !self.holds(from, to, normal, change) {
+            return None;
+        }
+        if self.by_chance(from, to, normal, change) > BY_CHANCE {
+            return None;
+        }
+        let (mut onset, mut end) = self.edges(from, to, normal, change);
+        let mut shape = Shape::Step;
+        if let Some((begins, far)) = self.ramp(onset, end, normal) {
+            (onset, level, shape) = (begins, far, Shape::Ramp);
+        }
+        end = end.max(onset);
+        let change = level - normal.level;
+        let steps = (end - onset + 1) as f64;
+        let error = normal.noise.max(f64::MIN_POSITIVE) * (self.inflation / steps).sqrt();
+        let severity = severity(change, self.matters(normal.level).max(2.0 * normal.noise));
+        let p = robust::tail(change / error);
+        Some(Deviation { onset, end, baseline: normal.level, level, noise: normal.noise, severity, p, shape })
+    }
+
+    /// Whether nearly all values of a run are away from what is normal. A few spikes next to each other are
+    /// not: between them it is as ever.
+    fn holds(&self, from: usize, to: usize, normal: &Normal, change: f64) -> bool {
+        let mut away: Vec<f64> =
+            self.values[from..to].iter().map(|value| (value - normal.level) * change.signum()).collect();
+        away.sort_by(f64::total_cmp);
+        robust::quantile(&away, 1.0 - HOLDS).is_some_and(|least| least >= change.abs() / 3.0)
+    }
+
+    /// How many stretches that are as far away for as long are to be expected of a signal that leaves what is
+    /// normal, and comes back, with the same probability at each step: a chain of two states (Gilbert 1960,
+    /// on errors that come in bursts). With r excursions of h steps in all an excursion goes on with probability
+    /// 1 - r/h (maximum likelihood), so r (1 - r/h)^(k - 1) of them last k steps or more.
+    fn by_chance(&self, from: usize, to: usize, normal: &Normal, change: f64) -> f64 {
+        let away = |value: &f64| (value - normal.level) * change.signum() >= change.abs() / 2.0;
+        let count = |values: &[f64]| values.iter().filter(|value| away(value)).count();
+        let (mut excursions, mut steps) = (0, 0);
+        for (&(from, to, _), _) in self.all.iter().zip(&normal.part).filter(|(_, part)| **part) {
+            let values = &self.values[from..to];
+            steps += count(values);
+            excursions += values.chunk_by(|a, b| away(a) == away(b)).filter(|run| away(&run[0])).count();
+        }
+        let (excursions, steps) = (excursions as f64, steps as f64);
+        let goes_on = 1.0 - excursions / steps.max(1.0);
+        let exponent = count(&self.values[from..to]).saturating_sub(1);
+        excursions * goes_on.powf(exponent as f64)
+    }
+
+    /// How far medians of windows as long go from what is normal where all is normal.
+    fn by_itself(&self, normal: &Normal, length: usize) -> f64 {
+        let length = length.min(LONGEST);
+        let mut far = Vec::new();
+        for (&(from, to, _), _) in self.all.iter().zip(&normal.part).filter(|(_, part)| **part) {
+            let mut start = from;
+            while start + length <= to {
+                let median = robust::median_of(&self.values[start..start + length]).unwrap_or(normal.level);
+                far.push((median - normal.level).abs());
+                start += length.div_ceil(2);
+            }
+        }
+        far.sort_by(f64::total_cmp);
+        robust::quantile(&far, BY_ITSELF).unwrap_or(0.0)
+    }
+
+    /// The first and last steps beyond what is normal, about where a run of stretches begins and ends.
+    fn edges(&self, from: usize, to: usize, normal: &Normal, change: f64) -> (usize, usize) {
+        let slack = self.block + LEAST + 1;
+        let bound = (DEVIATIONS * normal.noise).clamp(0.2 * change.abs(), 0.6 * change.abs());
+        let beyond = |at: usize| (self.values[at] - normal.level) * change.signum() >= bound;
+        let stays = |at: usize, next: usize, last: usize| beyond(at) && (beyond(next) || beyond(last));
+        let count = self.values.len();
+        let within = |at: usize| at.min(count - 1);
+        let onset = (from.saturating_sub(slack)..(from + slack).min(to))
+            .find(|&at| stays(at, within(at + 1), within(at + 2)))
+            .unwrap_or(from);
+        let end = (to.saturating_sub(slack).max(onset)..(to + slack).min(count))
+            .rev()
+            .find(|&at| stays(at, at.saturating_sub(1), at.saturating_sub(2)))
+            .unwrap_or(to - 1);
+        (onset, end.max(onset))
+    }
+
+    /// Where a line begins that leaves what is normal and explains a run much better than a level does,
+    /// and where it ends up. The place of the knee is that of the least squares (Hudson 1966).
+    fn ramp(&self, onset: usize, end: usize, normal: &Normal) -> Option<(usize, f64)> {
+        let length = end + 1 - onset;
+        if length < 4 * LEAST {
+            return None;
+        }
+        let run = &self.values[onset..=end];
+        let mean = run.iter().sum::<f64>() / length as f64;
+        let flat: f64 = run.iter().map(|value| (value - mean).powi(2)).sum();
+        let earliest = onset.saturating_sub(length / 2);
+        let latest = onset + length / 4;
+        let stride = (latest - earliest).div_ceil(400).max(1);
+        let squares = |knee: usize| {
+            let (mut product, mut square) = (0.0, 0.0);
+            for at in knee..=end {
+                let along = (at - knee) as f64;
+                product += along * (self.values[at] - normal.level);
+                square += along * along;
+            }
+            let slope = if square > 0.0 { product / square } else { 0.0 };
+            let residual =
+                |at: usize| (self.values[at] - normal.level - slope * at.saturating_sub(knee) as f64).powi(2);
+            (slope, (earliest..=end).map(residual).sum::<f64>(), (onset..=end).map(residual).sum::<f64>())
+        };
+        let (knee, slope, within) = (earliest..=latest)
+            .step_by(stride)
+            .map(|knee| (knee, squares(knee)))
+            .min_by(|a, b| a.1.1.total_cmp(&b.1.1))
+            .map(|(knee, (slope, _, within))| (knee, slope, within))?;
+        // A step has its level at once: of that a line explains little.
+        (within < 0.35 * flat).then(|| (knee, normal.level + slope * (end - knee) as f64))
+    }
+}
