@@ -254,11 +254,11 @@ pub struct View {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
-  rezolus mcp before.parquet after.parquet         serve these, and what else is in their folder, on stdin and stdout
+  rezolus mcp before.parquet after.parquet         serve these on stdin and stdout
   rezolus mcp web=http://web1:4241 --dir /data     an agent, and whatever recordings are in a folder
   rezolus mcp                                      the agent of this machine
   rezolus mcp out.parquet --listen 127.0.0.1:4245  over HTTP, at /mcp
-  rezolus mcp describe-metrics out.parquet tcp     ask a tool yourself
+  rezolus mcp detect-anomalies out.parquet         ask a tool yourself
   rezolus mcp query out.parquet 'rate(cpu_usage[$interval])' --json
 
 Assistants start the server themselves: claude mcp add rezolus -- rezolus mcp /data/out.parquet
@@ -267,10 +267,10 @@ Only inputs and folders that are given here can be read, and nothing is written.
 pub struct Mcp {
     #[command(subcommand)]
     pub tool: Option<crate::mcp::OneShot>,
-    /// Recordings, folders of logs, URLs of agents; NAME=INPUT names one. Default: the agent of this machine
+    /// Recordings, folders of logs or of recordings, URLs of agents; NAME=INPUT names one. Default: the agent of this machine
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// A folder whose recordings may be read; default: the folders of the recordings. May be given more than once
+    /// A folder whose recordings may be read, besides those that are given; may be given more than once
     #[arg(long, value_name = "FOLDER")]
     pub dir: Vec<PathBuf>,
     /// Serve HTTP at this address instead of standard input and output

@@ -60,7 +60,9 @@ fn ask(once: OneShot) -> Result<ExitCode> {
     let work = move || -> Result<Answered, Failure> {
         if let Some(time) = watch {
             // Opened, an agent is sampled; the tool finds it open.
-            assistant.open(&texts(arguments.get("inputs").or(arguments.get("input"))))?;
+            let named = ["inputs", "input", "before", "after"];
+            assistant
+                .open(&named.into_iter().flat_map(|name| texts(arguments.get(name))).collect::<Vec<_>>())?;
             std::thread::sleep(time);
         }
         tool.run(&assistant, arguments, &Work::quiet())
@@ -136,8 +138,8 @@ fn serve(options: Mcp) -> Result<ExitCode> {
 fn access(options: &Mcp) -> Result<streamable::Options> {
     let token = options.token_file.as_deref().map(token).transpose()?;
     let mut hosts = options.host.clone();
-    if let Some(address) = options.listen.filter(|address| !address.ip().is_loopback()) {
-        if token.is_none() {
+    if let Some(address) = options.listen {
+        if token.is_none() && !address.ip().is_loopback() {
             bail!("--listen {address}: others than this machine would reach it; give --token-file as well");
         }
         if !address.ip().is_unspecified() {

@@ -4,14 +4,21 @@
 //! comments become the descriptions in the schemas; names, help and parsing of both sides follow from those. Answers
 //! say which series, which span and which query they are of, and what is not there is said to be not there.
 
+pub mod analyze_correlation;
+pub mod compare;
 pub mod describe_metrics;
 pub mod describe_recording;
+pub mod detect_anomalies;
+pub mod evidence;
+pub mod find_cause;
 pub mod inputs;
 pub mod page;
 pub mod query;
 pub mod schema;
 pub mod sketch;
+pub mod span;
 pub mod status;
+pub mod summarize;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +39,11 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<describe_metrics::DescribeMetrics>(),
     Entry::of::<query::Query>(),
     Entry::of::<status::Status>(),
+    Entry::of::<summarize::Summarize>(),
+    Entry::of::<detect_anomalies::DetectAnomalies>(),
+    Entry::of::<find_cause::FindCause>(),
+    Entry::of::<compare::Compare>(),
+    Entry::of::<analyze_correlation::AnalyzeCorrelation>(),
 ];
 
 /// A tool by its name.

@@ -7,6 +7,10 @@ mod viewer {
     pub mod made;
 }
 
+mod assistant {
+    mod analyses;
+}
+
 use proptest::prelude::*;
 use rezolus_modes::assist::{self, Answered, Assistant, Failure, Options, Work};
 use rezolus_modes::log::Log;
@@ -323,8 +327,8 @@ fn several_inputs_are_asked_together() {
     let folder = folder();
     let (a, b) = (recording(&folder, "a.parquet"), recording(&folder, "b.parquet"));
     recording(&folder, "c.parquet");
-    let assistant =
-        Assistant::new(&[format!("before={a}"), format!("after={b}")], Options::default()).unwrap();
+    let options = Options { folders: vec![folder.path().into()], ..Options::default() };
+    let assistant = Assistant::new(&[format!("before={a}"), format!("after={b}")], options).unwrap();
     let asked = Asked { assistant, _folder: folder };
     let both = asked.ask("query", json!({"query": "count by (recording) (level)", "at": "-0s"}));
     assert_eq!(both["inputs"], json!(["before", "after"]));
@@ -343,7 +347,8 @@ fn several_inputs_are_asked_together() {
 fn a_recording_that_was_replaced_is_opened_again() {
     let folder = folder();
     let path = recording(&folder, "a.parquet");
-    let assistant = Assistant::new(&[path], Options::default()).unwrap();
+    let options = Options { folders: vec![folder.path().into()], ..Options::default() };
+    let assistant = Assistant::new(&[path], options).unwrap();
     let asked = Asked { assistant, _folder: folder };
     let steps =
         || asked.ask("query", json!({"query": "level", "inputs": "a.parquet"}))["window"]["steps"].clone();
@@ -466,6 +471,17 @@ fn no_argument_is_too_strange() {
         "search",
         "category",
         "state",
+        "symptom",
+        "before",
+        "after",
+        "before_end",
+        "after_start",
+        "x",
+        "y",
+        "max_lag",
+        "depth",
+        "resource",
+        "signals",
         "other",
     ];
     let arguments = prop::collection::vec((prop::sample::select(names), anything()), 0..5);
@@ -475,8 +491,15 @@ fn no_argument_is_too_strange() {
         .run(&(tools, arguments, any::<bool>()), |(tool, arguments, query)| {
             let mut arguments: Map<String, Value> =
                 arguments.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-            if query && tool == "query" && !arguments.contains_key("query") {
-                arguments.insert("query".into(), "level".into());
+            let usual = match tool {
+                "query" => &[("query", "level")][..],
+                "find_cause" => &[("start", "-30s")],
+                "compare" => &[("before_end", "-60s"), ("after_start", "-50s")],
+                "analyze_correlation" => &[("x", "level"), ("y", "rate(cpu_usage[$interval])")],
+                _ => &[],
+            };
+            for (name, value) in usual.iter().filter(|_| query) {
+                arguments.entry(*name).or_insert_with(|| json!(value));
             }
             match ask(&asked.assistant, tool, Value::Object(arguments)) {
                 Ok(answered) => prop_assert!(answered.text.len() <= 16 << 10),

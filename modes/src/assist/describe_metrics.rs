@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Inputs;
-use super::page::Page;
+use super::page::{Page, short};
 use super::schema::one_or_more;
 use super::{Answer, Assistant, Failure, Tool, Work};
 use crate::viewer::dashboard;
@@ -15,6 +15,8 @@ use crate::viewer::metrics;
 
 /// So many values of a label are told.
 const MOST_VALUES: usize = 8;
+/// A meaning in more characters than these is cut off.
+const LONGEST: usize = 600;
 /// So many names are offered in place of one that there is not.
 const MOST_SIMILAR: usize = 5;
 
@@ -117,7 +119,10 @@ impl Tool for DescribeMetrics {
         let in_category = all.into_iter().filter(|metric| wanted.is_empty() || metric.category == wanted);
         let mut found: Vec<Metric> = in_category.filter(|metric| metric.has(&words)).collect();
         // Those that are called so come before those that only have to do with it.
-        found.sort_by_key(|metric| !words.iter().all(|word| metric.name.to_lowercase().contains(word)));
+        found.sort_by_key(|metric| {
+            let name = metric.name.to_lowercase();
+            (name != search, !words.iter().all(|word| name.contains(word)))
+        });
         let none = found.is_empty() && !words.is_empty();
         let missing = || dashboard::absent(&inputs.all, std::slice::from_ref(&search)).pop();
         Ok(Metrics {
@@ -186,6 +191,8 @@ impl Metric {
             !(name == "sampler" || (values.len() == 1 && matches!(name.as_str(), "source" | "metric")))
         };
         let labels = labels.into_iter().filter(tells).map(label).collect();
+        // Others than our plugins write there what they like.
+        let (help, provenance) = (short(&help, LONGEST), short(&provenance, LONGEST));
         Self { name, kind, unit, help, category, sampler, provenance, series, labels }
     }
 

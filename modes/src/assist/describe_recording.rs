@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::inputs::{Available, is_live};
-use super::page::Page;
+use super::page::{self, Page};
 use super::schema::one_or_more;
 use super::{Answer, Assistant, Failure, Tool, Work};
 use crate::query::ask::moment;
@@ -19,6 +19,8 @@ use crate::viewer::inputs::Opened;
 /// So many events of an input are told, and so many of its notes of what was missed.
 const MOST_EVENTS: usize = 20;
 const MOST_MISSED: usize = 10;
+/// So many of its other notes.
+const MOST_NOTES: usize = 20;
 /// So many other recordings are named.
 const MOST_AVAILABLE: usize = 50;
 /// What a recording says of itself in more characters than these is for programs.
@@ -40,7 +42,7 @@ pub struct Arguments {
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct Recordings {
     pub recordings: Vec<Description>,
-    /// What else can be asked: other recordings in the same folders.
+    /// What else can be asked: recordings in the folders that may be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub available: Vec<String>,
     pub page: Page,
@@ -86,7 +88,7 @@ pub struct Description {
     pub missed: Vec<Missed>,
     /// How many samples are missing in all.
     pub missed_total: u64,
-    /// What else was noted in the file: key and value.
+    /// What else was noted in the file: key and value, the first 20.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
     /// Why it does not go on.
@@ -274,15 +276,12 @@ fn notes(keys: &serde_json::Map<String, Value>) -> BTreeMap<String, String> {
             value.len() <= LONGEST && !value.starts_with(['{', '[']) && !known.contains(&key.as_str());
         plain.then(|| (key.clone(), value.into()))
     };
-    keys.iter().filter_map(text).collect()
+    keys.iter().filter_map(text).take(MOST_NOTES).collect()
 }
 
 /// Not longer than what is worth reading.
 fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
+    page::short(text, LONGEST)
 }
 
 impl Answer for Recordings {

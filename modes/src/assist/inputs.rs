@@ -119,7 +119,8 @@ pub struct Available {
 }
 
 impl Assistant {
-    /// Takes inputs as `INPUT` or `NAME=INPUT`. Nothing is opened yet.
+    /// Takes inputs as `INPUT` or `NAME=INPUT`; a folder that is no log is as one of [`Options::folders`]. Nothing is
+    /// opened yet.
     ///
     /// # Errors
     ///
@@ -135,9 +136,10 @@ impl Assistant {
             }
             if !is_url(input) {
                 let path = real(Path::new(input))?;
-                // Beside a recording there are others of the same run; in a log there is nothing else.
-                if let Some(folder) = path.parent().filter(|_| options.folders.is_empty() && path.is_file()) {
-                    folders.push(folder.into());
+                // Neither a recording nor a log: its recordings are meant.
+                if path.is_dir() && !may_be(&path) {
+                    folders.push(path);
+                    continue;
                 }
             }
             given.push(Given { name, input: input.into(), held: Mutex::default() });
@@ -194,6 +196,26 @@ impl Assistant {
         }
         let source = together(&all);
         Ok(Inputs { all, source })
+    }
+
+    /// The one with this name, path or URL; the only one that was given at the start if none is named. `argument` is
+    /// what it is called in the arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Assistant::open`], and when several were given.
+    pub fn one(&self, argument: &str, wanted: Option<String>) -> Result<Inputs, Failure> {
+        match (wanted, &self.given[..]) {
+            (None, [_, _, ..]) => {
+                Err(Failure::usage(format!("{argument}: say which of {}", self.given().join(", "))))
+            }
+            (wanted, _) => self.open(&wanted.into_iter().collect::<Vec<_>>()),
+        }
+    }
+
+    /// The names of what was given at the start.
+    pub fn given(&self) -> Vec<String> {
+        self.given.iter().map(|given| given.name.clone()).collect()
     }
 
     /// What can be asked: what was given, and the recordings and logs of the folders.
@@ -271,7 +293,11 @@ impl Assistant {
             !self.options.confined || self.folders.iter().any(|folder| path.starts_with(folder))
         };
         found.filter(within).ok_or_else(|| {
-            Failure::usage(format!("{input}: there is no such recording here; {}", self.told()))
+            let more = match self.options.confined && self.folders.is_empty() {
+                true => "; others can be read if the server is started with --dir FOLDER",
+                false => "",
+            };
+            Failure::usage(format!("{input}: there is no such recording here; {}{more}", self.told()))
         })
     }
 
@@ -359,9 +385,12 @@ mod tests {
     fn only_what_lies_in_the_folders_is_opened() {
         let folder = folder();
         let given = folder.path().join("in/a.parquet").to_string_lossy().into_owned();
-        let assistant = Assistant::new(&[given], Options::default()).unwrap();
+        let alone = Assistant::new(std::slice::from_ref(&given), Options::default()).unwrap();
+        assert!(error(&alone, "b.parquet").contains("started with --dir"));
+        let options = Options { folders: vec![folder.path().join("in")], ..Options::default() };
+        let assistant = Assistant::new(&[given], options).unwrap();
         // It is tried, and is no recording.
-        assert!(!error(&assistant, "a").contains("no such recording"));
+        assert!(!error(&alone, "a").contains("no such recording"));
         assert!(!error(&assistant, "b.parquet").contains("no such recording"));
         let outside = folder.path().join("outside.parquet").to_string_lossy().into_owned();
         for path in [
@@ -388,6 +417,16 @@ mod tests {
         let all: Vec<_> = assistant.available().into_iter().map(|one| (one.input, one.given)).collect();
         let expected = [("agent", true), ("a.parquet", false), ("b.parquet", false), ("link.parquet", false)];
         assert_eq!(all, expected.map(|(name, given)| (name.to_string(), given)));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_log_stands_for_its_recordings() {
+        let folder = folder();
+        let inside = folder.path().join("in").to_string_lossy().into_owned();
+        let assistant = Assistant::new(&[inside], Options::default()).unwrap();
+        assert_eq!(assistant.available()[0], Available { input: "a.parquet".into(), given: false });
+        assert!(!error(&assistant, "a.parquet").contains("no such recording"));
+        assert!(error(&assistant, "../outside.parquet").contains("no such recording"));
     }
 
     #[test]

@@ -52,6 +52,15 @@ impl Page {
     }
 }
 
+/// A text of at most so many characters and a sign that there is more: one that somebody else wrote must not fill an
+/// answer.
+pub fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
 /// Both forms of an answer, with as much of its list as fits into so many bytes.
 ///
 /// # Errors
@@ -69,8 +78,8 @@ pub fn fit<T: Answer>(answer: &mut T, most: usize) -> Result<Answered, Failure> 
         }
         if count <= 1 {
             return Err(Failure::usage(format!(
-                "the answer would have {bytes} bytes, and {most} are the most: ask for less, such as fewer points, a \
-                 narrower selector, or one input"
+                "the answer would have {bytes} bytes, and {most} are the most: ask for less, such as fewer points or \
+                 signals, a narrower selector, or one input"
             )));
         }
         // By how much it is too long, and always by one at least.

@@ -16,6 +16,7 @@ use super::inputs::Inputs;
 use super::page::Page;
 use super::schema::one_or_more;
 use super::sketch::{Numbers, number, numbers};
+use super::span;
 use super::{Answer, Assistant, Failure, Tool, Work};
 use crate::query::ask::{self, Reach, explain, is_doubt, moment, reach};
 use crate::viewer::range::{self, Body, Grid, Line};
@@ -164,7 +165,7 @@ impl Tool for Query {
         work.says("opening the inputs");
         let inputs = assistant.open(&arguments.inputs)?;
         let span = inputs.source.range();
-        let wrong = |error: Error| refusal(query, &error);
+        let wrong = |error: Error| refusal("query", query, &error);
         let (metrics, absent) = reads(&inputs, query).map_err(wrong)?;
         let times = Times::of(&arguments, span)?;
         let grid = grid(&inputs, query, &times)?;
@@ -193,7 +194,6 @@ impl Tool for Query {
             notes.extend(inputs.source.remarks());
         }
         notes.truncate(MOST_NOTES);
-        let limit = arguments.limit.unwrap_or(LIMIT);
         let mut answer = Answered {
             query: text::fill(query, &grid.window(), "0.5").trim().into(),
             inputs: inputs.names(),
@@ -211,30 +211,14 @@ impl Tool for Query {
             notes,
             page: Page::default(),
         };
-        if times.one() {
-            let mut all: Vec<(f64, At)> = lines.into_iter().filter_map(at).collect();
-            all.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let all = all.into_iter().map(|(_, at)| at).collect();
-            (answer.page, answer.values) = Page::of(all, arguments.offset, limit);
-        } else {
-            let mut all: Vec<Summary> =
-                lines.into_iter().map(|line| Summary::of(&line, &grid, arguments.points)).collect();
-            all.sort_by(|a, b| greater(a.numbers.mean, b.numbers.mean));
-            (answer.page, answer.series) = Page::of(all, arguments.offset, limit);
-        }
+        answer.list(lines, &grid, times.one(), &arguments);
         Ok(answer)
     }
 }
 
 /// What is wrong with the arguments whatever the data are.
 fn check(arguments: &Arguments) -> Result<(), Failure> {
-    let query = &arguments.query;
-    if query.trim().is_empty() {
-        return Err(Failure::usage("query: PromQL is expected, such as sum(rate(cpu_usage[$interval]))"));
-    }
-    if query.len() > LONGEST_QUERY {
-        return Err(Failure::usage(format!("query: {} bytes; {LONGEST_QUERY} are the most", query.len())));
-    }
+    check_length("query", &arguments.query)?;
     if arguments.points > MOST_POINTS {
         return Err(Failure::usage(format!(
             "points: {MOST_POINTS} are the most; take a shorter span instead"
@@ -249,6 +233,37 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Answered {
+    /// Puts a page of lines in their order into it.
+    fn list(&mut self, lines: Vec<Line>, grid: &Grid, one_time: bool, arguments: &Arguments) {
+        let limit = arguments.limit.unwrap_or(LIMIT);
+        if one_time {
+            let mut all: Vec<(f64, At)> = lines.into_iter().filter_map(at).collect();
+            all.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let all = all.into_iter().map(|(_, at)| at).collect();
+            (self.page, self.values) = Page::of(all, arguments.offset, limit);
+        } else {
+            let mut all: Vec<Summary> =
+                lines.into_iter().map(|line| Summary::of(&line, grid, arguments.points)).collect();
+            all.sort_by(|a, b| greater(a.numbers.mean, b.numbers.mean));
+            (self.page, self.series) = Page::of(all, arguments.offset, limit);
+        }
+    }
+}
+
+/// Refuses what is no query, or too long a one; `name` is the argument's.
+pub fn check_length(name: &str, query: &str) -> Result<(), Failure> {
+    if query.trim().is_empty() {
+        return Err(Failure::usage(format!(
+            "{name}: PromQL is expected, such as sum(rate(cpu_usage[$interval]))"
+        )));
+    }
+    if query.len() > LONGEST_QUERY {
+        return Err(Failure::usage(format!("{name}: {} bytes; {LONGEST_QUERY} are the most", query.len())));
+    }
+    Ok(())
+}
+
 /// When it is evaluated, ns.
 enum Times {
     At(i64),
@@ -256,37 +271,15 @@ enum Times {
 }
 
 impl Times {
-    fn of(arguments: &Arguments, span: Reach) -> Result<Self, Failure> {
-        let time = |name: &str, text: &str| {
-            let time = ask::time(text.trim(), span);
-            // Half of what there is, so that no difference of two is too large.
-            let time = time.and_then(|time| match time.checked_abs() {
-                Some(within) if within < i64::MAX / 2 => Ok(time),
-                _ => Err("this time is out of this world".into()),
-            });
-            time.map_err(|why| Failure::usage(format!("{name}: {text:?}: {why}; {}", reach(span))))
-        };
-        let given = |name: &str, text: &Option<String>, other: i64| match text {
-            Some(text) => time(name, text),
-            None => Ok(other),
-        };
-        let (first, last) = span.unwrap_or_default();
+    fn of(arguments: &Arguments, data: Reach) -> Result<Self, Failure> {
         if let Some(at) = &arguments.at {
             if arguments.start.is_some() || arguments.end.is_some() || arguments.step.is_some() {
                 return Err(Failure::usage("at: it is one time; leave out start, end and step, or at"));
             }
-            return Ok(Self::At(time("at", at)?));
+            return Ok(Self::At(span::time("at", at, data)?));
         }
-        let start = given("start", &arguments.start, first)?;
-        let end = given("end", &arguments.end, last)?;
-        if end < start {
-            return Err(Failure::usage(format!(
-                "the span ends before it starts: {} to {}; {}",
-                moment(start),
-                moment(end),
-                reach(span)
-            )));
-        }
+        let given = (&arguments.start, &arguments.end);
+        let (start, end) = span::span(given, ("start", "end"), data)?;
         let step = arguments.step.as_deref().map(|text| {
             ask::step(text.trim()).map_err(|why| Failure::usage(format!("step: {text:?}: {why}")))
         });
@@ -307,8 +300,8 @@ fn grid(inputs: &Inputs, query: &str, times: &Times) -> Result<Grid, Failure> {
     let step = match step {
         Some(step) => step,
         None => {
-            let weight =
-                range::weight(&*inputs.source, query, start, end).map_err(|error| refusal(query, &error))?;
+            let weight = range::weight(&*inputs.source, query, start, end)
+                .map_err(|error| refusal("query", query, &error))?;
             range::affordable(weight, interval, end - start, DRAWN)
         }
     };
@@ -322,14 +315,33 @@ fn grid(inputs: &Inputs, query: &str, times: &Times) -> Result<Grid, Failure> {
     Ok(Grid { start, step, count, per: 1, interval })
 }
 
-fn refusal(query: &str, error: &Error) -> Failure {
+/// Why a query has no answer; `name` is the argument's.
+pub fn refusal(name: &str, query: &str, error: &Error) -> Failure {
     match error.kind {
-        ErrorKind::BadData => Failure::usage(format!("query: {}", explain(query, error))),
+        ErrorKind::BadData => Failure::usage(format!("{name}: {}", explain(query, error))),
         ErrorKind::Timeout | ErrorKind::Canceled => {
             Failure::data(format!("{}; take a shorter span or a longer step", error.message))
         }
         _ => Failure::data(explain(query, error)),
     }
+}
+
+/// What to know of a query that an analysis is to evaluate: what it reads and is not there, and what it should have
+/// asked instead.
+///
+/// # Errors
+///
+/// When it is none, or nothing of what it reads is in the data.
+pub fn there(name: &str, inputs: &Inputs, query: &str) -> Result<Vec<String>, Failure> {
+    let filled = text::fill(query, "10s", "0.99");
+    let wrong = |error: Error| refusal(name, &filled, &error);
+    promql::selects(&filled).map_err(wrong)?;
+    let (metrics, absent) = reads(inputs, query).map_err(wrong)?;
+    let missing: Vec<String> = absent.iter().map(|one| format!("{name}: {}", one.words())).collect();
+    if metrics.is_empty() && !missing.is_empty() {
+        return Err(Failure::data(missing.join("; ")));
+    }
+    Ok(missing.into_iter().chain(hint(query, &metrics)).collect())
 }
 
 /// Which metrics a query reads, and what of it is not there.
@@ -440,6 +452,15 @@ fn greater(a: Option<f64>, b: Option<f64>) -> Ordering {
     }
 }
 
+impl Absent {
+    fn words(&self) -> String {
+        let Self { selector, why, similar } = self;
+        let similar =
+            if similar.is_empty() { String::new() } else { format!("; similar: {}", similar.join(", ")) };
+        format!("not there: {selector}: {why}{similar}")
+    }
+}
+
 impl Summary {
     fn of(line: &Line, grid: &Grid, points: usize) -> Self {
         let lots = match points {
@@ -482,10 +503,8 @@ impl Answer for Answered {
         if !self.metrics.is_empty() {
             let _ = writeln!(out, "reads {}", self.metrics.iter().map(read).collect::<Vec<_>>().join(", "));
         }
-        for Absent { selector, why, similar } in &self.absent {
-            let similar =
-                if similar.is_empty() { String::new() } else { format!("; similar: {}", similar.join(", ")) };
-            let _ = writeln!(out, "not there: {selector}: {why}{similar}");
+        for absent in &self.absent {
+            let _ = writeln!(out, "{}", absent.words());
         }
         for At { labels, value } in &self.values {
             let _ = writeln!(out, "{} {}", written(labels), value.map_or("infinite".into(), number));

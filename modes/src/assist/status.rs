@@ -94,8 +94,7 @@ impl Tool for Status {
 
     fn run(assistant: &Assistant, arguments: Arguments, work: &Work) -> Result<Samplers, Failure> {
         work.says("asking for the status");
-        let wanted: Vec<String> = arguments.input.into_iter().collect();
-        let inputs = assistant.open(&wanted)?;
+        let inputs = assistant.one("input", arguments.input)?;
         let [input] = &inputs.all[..] else {
             return Err(Failure::usage(format!("input: say which of {}", inputs.names().join(", "))));
         };

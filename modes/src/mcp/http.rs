@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -46,17 +46,42 @@ pub fn router(server: Server, options: &Options) -> Router {
         config,
     );
     let router = Router::new().route_service(PATH, service);
-    match &options.token {
+    let router = match &options.token {
         Some(token) => {
             let token: Arc<str> = token.as_str().into();
             router.layer(axum::middleware::from_fn_with_state(token, authorized))
         }
         None => router,
+    };
+    router.layer(axum::middleware::from_fn(readable))
+}
+
+/// Tells the browser of a page that may ask that the page may read the answer, too (Cross-Origin Resource Sharing). Who
+/// may ask was decided within: what was not refused there may be read.
+async fn readable(request: Request, next: Next) -> Response {
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else { return next.run(request).await };
+    let asks_first = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let answer = next.run(request).await;
+    if matches!(answer.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+        return answer;
     }
+    let mut answer = if asks_first { StatusCode::NO_CONTENT.into_response() } else { answer };
+    let mut tell = |name: HeaderName, value: HeaderValue| answer.headers_mut().insert(name, value);
+    tell(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    tell(header::VARY, HeaderValue::from_static("Origin"));
+    if asks_first {
+        tell(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+        let headers = "accept, authorization, content-type, mcp-method, mcp-name, mcp-protocol-version";
+        tell(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(headers));
+    }
+    answer
 }
 
 async fn authorized(State(token): State<Arc<str>>, request: Request, next: Next) -> Response {
-    if bearer(request.headers()).is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
+    // A browser asks without a token whether it may ask; nothing is done then.
+    let asks_first = request.method() == Method::OPTIONS;
+    if asks_first || bearer(request.headers()).is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
         return next.run(request).await;
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];

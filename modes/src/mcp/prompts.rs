@@ -30,11 +30,11 @@ const PROMPTS: &[Template] = &[
         text: "Something went wrong on a Linux machine. When: {when}. What was seen: {symptom}. Data: {input}.\n\n\
 Find out what happened, with the rezolus tools:\n\
 1. describe_recording: does the span cover that time? If not, say so and stop. Note events and what was missed.\n\
-2. Take a quiet span of the same length before it, to compare with.\n\
-3. Query both spans, from the whole to its parts: CPU by state and per CPU, runqueue latency, context switches; block \
-I/O latency and errors; network drops, TCP retransmits; memory pressure and faults; throttled cgroups. Use \
-describe_metrics for the names; do not assume that a metric exists.\n\
-4. Where something changed, narrow the span, and split by label (CPU, cgroup, device) until it is known where.\n\
+2. detect_anomalies: what was unusual, and when did it begin? Take the onset from there, if it found something then.\n\
+3. find_cause with the span from the onset on, or with the symptom in PromQL: what changed first and most?\n\
+4. Check the first candidates with query, on the span and on a quiet one of the same length before it, with the PromQL of \
+the evidence; split by label (CPU, cgroup, device) until it is known where. Use describe_metrics for names; do not \
+assume that a metric exists. analyze_correlation tells whether a candidate goes with the symptom.\n\
 5. What came first? What changes before the symptom may be a cause; what changes after it is none.\n\n\
 Then report: what happened and when; the most likely cause with its evidence, each number with its PromQL and span; \
 what speaks against it; what could not be seen since it was not measured (status tells why).",
@@ -51,9 +51,9 @@ what speaks against it; what could not be seen since it was not measured (status
         text: "Compare two recordings: before is {before}, after is {after}. The question: {question}.\n\n\
 1. describe_recording of both. Are they comparable: the same machine, kernel, interval, samplers, length? Say what is \
 not.\n\
-2. Query both at once, inputs [\"before={before}\", \"after={after}\"], and split by (recording): the series then tell \
-which is which. Take means and percentiles of rates over the whole of each, not totals.\n\
-3. Go through CPU by state, runqueue latency, context switches, syscalls, block I/O, network, TCP, memory, cgroups.\n\
+2. compare, with before {before} and after {after}: what changed, by how much, how sure.\n\
+3. Check what matters for the question with query: inputs [\"before={before}\", \"after={after}\"], split by (recording), so \
+that the series tell which is which. Take means and percentiles of rates over the whole of each, not totals.\n\
 4. For what differs most look at the shape: is it all of the time, or a part?\n\n\
 Report the differences in the order of their importance, each with both numbers, the ratio, the PromQL and the spans. \
 Say which are within what either run varies by itself, and what only one of them has.",
@@ -65,10 +65,9 @@ Say which are within what either run varies by itself, and what only one of them
         arguments: &[("input", "The recording, log or agent to look at", false)],
         text: "Check the health of a Linux machine. Data: {input}.\n\n\
 1. describe_recording, and status: is everything measured that should be? What is not?\n\
-2. By utilisation, saturation and errors, for each resource that is measured: CPU (busy share, runqueue latency, \
-throttling), memory (free, reclaim, OOM), block devices (busy, latency p99, errors), network (throughput, drops, \
-errors), TCP (retransmits). Use describe_metrics for the names.\n\
-3. Look at each CPU, device and cgroup by itself where the sum hides one that is bad.\n\n\
+2. summarize: utilisation, saturation and errors of each resource, and what is not known of it. Ask for all pages.\n\
+3. detect_anomalies: was something unusual, and is it over? find_cause of what is not.\n\
+4. With query, look at each CPU, device and cgroup by itself where the sum hides one that is bad.\n\n\
 Report a line for each resource: well, to be watched, or bad, with the number, its PromQL and the span. Then what to \
 do first. Say plainly what could not be judged, since it was not measured.",
     },

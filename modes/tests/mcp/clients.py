@@ -32,6 +32,11 @@ TOOLS = {
     "describe_recording": {},
     "describe_metrics": {"search": "requests"},
     "query": {"query": "sum by (path) (rate(requests_total[$interval]))"},
+    "summarize": {},
+    "detect_anomalies": {},
+    "find_cause": {"start": "-500ms"},
+    "compare": {"before_end": "-1s", "after_start": "-1s"},
+    "analyze_correlation": {"x": "sum(rate(requests_total[$interval]))", "y": "queue_length"},
 }
 
 
@@ -75,7 +80,7 @@ async def everything(client, version):
         check(client.server_info.name == "rezolus" and "describe_recording" in client.instructions, "who it is")
 
     tools = (await client.list_tools()).tools
-    check([tool.name for tool in tools][:4] == ["describe_recording", "describe_metrics", "query", "status"], "tools")
+    check({tool.name for tool in tools} == {*TOOLS, "status"}, "tools")
     for tool in tools:
         check(tool.output_schema["type"] == "object" and tool.annotations.read_only_hint, f"{tool.name}: its schema")
     for name, arguments in TOOLS.items():
@@ -95,6 +100,15 @@ async def everything(client, version):
     ]:
         result = await client.call_tool("query", arguments)
         check(result.is_error and part in result.content[0].text, f"{arguments}: {result.content}")
+    for name, arguments, part in [
+        ("find_cause", {}, "say what is to be explained"),
+        ("compare", {}, "both sides are the same"),
+        ("analyze_correlation", {"x": "up", "y": "queue_length"}, "x: not there: up"),
+        ("summarize", {"resource": "disk"}, "cpu, scheduler, memory"),
+        ("detect_anomalies", {"start": "noon"}, "RFC 3339"),
+    ]:
+        result = await client.call_tool(name, arguments)
+        check(result.is_error and part in result.content[0].text, f"{name} {arguments}: {result.content}")
     result = await client.call_tool("status", {})
     check(result.is_error and "nothing is told of samplers" in result.content[0].text, "status of an exporter")
     for wrong in client.call_tool("none"), client.read_resource("rezolus://nothing"), client.get_prompt("none"):
@@ -259,6 +273,15 @@ def status(url, **headers):
         return error.code
 
 
+def preflight(url, headers):
+    """As a browser asks before a page of another server's is let ask."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="OPTIONS")) as answer:
+            return answer.headers["Access-Control-Allow-Origin"]
+    except urllib.error.HTTPError:
+        return None
+
+
 async def over_http(recording, folder):
     with served(recording) as url:
         for mode, version in ("legacy", "2025-11-25"), ("auto", "2026-07-28"):
@@ -277,7 +300,10 @@ async def over_http(recording, folder):
         check(status(url, Authorization="Bearer secret", Origin="https://app.example") == 200, "a page that may")
         async with httpx2.AsyncClient(headers={"Authorization": "Bearer secret"}) as web:
             async with Client(streamable_http_client(url, http_client=web)) as client:
-                check(len((await client.list_tools()).tools) >= 4, "the token's bearer")
+                check(len((await client.list_tools()).tools) > len(TOOLS), "the token's bearer")
+        page = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        check(preflight(url, page) == "https://app.example", "a page's browser that asks whether it may")
+        check(preflight(url, page | {"Origin": "http://evil.example"}) is None, "another page's")
 
 
 def inspect(*server):
@@ -289,7 +315,11 @@ def inspect(*server):
         check(done.returncode == 0, f"{arguments}: {done.stdout} {done.stderr}")
         return json.loads(done.stdout)
 
-    check(len(ask("--method", "tools/list")["tools"]) >= 4, "the inspector's tools")
+    check(len(ask("--method", "tools/list")["tools"]) == len(TOOLS) + 1, "the inspector's tools")
+    for name, arguments in TOOLS.items():
+        given = [part for argument in arguments.items() for part in ("--tool-arg", "=".join(argument))]
+        called = ask("--method", "tools/call", "--tool-name", name, *given)
+        check(not called.get("isError") and called["structuredContent"], f"the inspector's {name}: {called}")
     call = ["--method", "tools/call", "--tool-name", "query", "--tool-arg", "query=queue_length"]
     check(ask(*call)["structuredContent"]["page"]["total"] == 1, "the inspector's query")
     check(len(ask("--method", "prompts/list")["prompts"]) == 3, "the inspector's prompts")
