@@ -206,8 +206,9 @@ pub(super) const ALL: &[Spec] = &[
         "histogram_quantile($quantile, sum by (op) (rate(blockio_queue_latency{$with}[$interval])))", ("nanoseconds", 5.0 * MILLI, 1.0), 0.9, High),
     spec("blockio_errors", (Blockio, Errors), "Requests that failed",
         "sum by (op) (rate(blockio_errors{$with}[$interval]))", ("events/s", 0.2, 1.0), 1.3, High),
-    spec("blockio_requeues", (Blockio, Errors), "Requests given back by a driver",
-        "sum by (op) (rate(blockio_requeues{$with}[$interval]))", ("events/s", 5.0, 1.0), 0.8, High),
+    // A driver gives requests back when its device's queue is full; that is no error.
+    spec("blockio_requeues", (Blockio, Saturation), "Requests given back by a driver",
+        "sum by (op) (rate(blockio_requeues{$with}[$interval]))", ("events/s", 5.0, 1.0), 0.6, High),
 
     spec("network_bytes", (Network, Traffic), "Bytes received and transmitted",
         "sum by (direction) (rate(network_bytes{$with}[$interval]))", ("bytes/s", 10.0 * MEBI, 1.0), 0.7, Either),
@@ -216,7 +217,7 @@ pub(super) const ALL: &[Spec] = &[
     spec("network_drops", (Network, Errors), "Packets that the kernel dropped",
         "sum(rate(network_drop{$with}[$interval]))", ("packets/s", 5.0, 1.0), 1.0, High),
     spec("network_drop_reasons", (Network, Errors), "Packets that the kernel dropped, by reason",
-        r#"sum by (reason) (rate(network_drop_reason{reason!~"no_socket|socket_close|unix_disconnect|not_specified",$with}[$interval]))"#, ("packets/s", 5.0, 1.0), 1.0, High),
+        r#"sum by (reason) (rate(network_drop_reason{reason!~"no_socket|socket_close|unix_disconnect|queue_purge|not_specified",$with}[$interval]))"#, ("packets/s", 5.0, 1.0), 1.0, High),
     spec("network_interface_drops", (Network, Errors), "Packets that an interface dropped",
         "sum by (interface, direction) (rate(network_interface_drops{$with}[$interval]))", ("packets/s", 5.0, 1.0), 1.1, High),
     spec("network_interface_errors", (Network, Errors), "Packets damaged or not sent",
@@ -264,7 +265,7 @@ pub(super) const ALL: &[Spec] = &[
     spec("syscall_lock_latency", (Syscall, Latency), "Time in futex calls",
         r#"histogram_quantile($quantile, sum by (op) (rate(syscall_latency{op="lock",$with}[$interval])))"#, ("nanoseconds", 20.0 * MILLI, 2.0), 0.3, High),
     spec("syscall_latency", (Syscall, Latency), "Time in system calls that do not wait by nature",
-        r#"histogram_quantile($quantile, sum by (op) (rate(syscall_latency{op=~"read|write|filesystem|memory|query|time",$with}[$interval])))"#, ("nanoseconds", 5.0 * MILLI, 2.0), 0.3, High),
+        r#"histogram_quantile($quantile, sum by (op) (rate(syscall_latency{op=~"filesystem|memory|query|time",$with}[$interval])))"#, ("nanoseconds", 5.0 * MILLI, 2.0), 0.3, High),
 
     spec("cgroup_throttled", (Cgroup, Saturation), "CPU time withheld by a cgroup's quota",
         "sum by (name) (rate(cgroup_cpu_bandwidth_throttled_time{$with}[$interval])) / 1e9", ("cores", 0.05, 0.5), 1.2, High),

@@ -334,10 +334,15 @@ fn finding(
     if top.score < LEADING || (top.score < ALONE && support < SUPPORT) {
         return None;
     }
-    let deciding = group.iter().filter(|moved| moved.score >= DECIDES * top.score);
-    let onset = deciding.clone().map(|moved| moved.deviation.onset).min()?;
-    let end = deciding.map(|moved| moved.deviation.end).max()?;
     let ranking = ranking(&group, all, frame);
+    let first = *ranking.first()?;
+    // What the resource itself shows is of it even if something else shows it better.
+    let decides = |moved: &&Moved| {
+        moved.score >= DECIDES * top.score
+            || (moved.score >= LEADING && all[moved.signal].resource == first.resource)
+    };
+    let onset = group.iter().filter(decides).map(|moved| moved.deviation.onset).min()?;
+    let end = group.iter().filter(decides).map(|moved| moved.deviation.end).max()?;
     let more = group.len().saturating_sub(MOST_EVIDENCE);
     // The strongest stay; of these, what moved first comes first.
     group.truncate(MOST_EVIDENCE);
@@ -347,7 +352,6 @@ fn finding(
     });
     let evidence: Vec<Evidence> =
         group.iter().map(|moved| evidence(moved, &all[moved.signal], frame)).collect();
-    let first = ranking.first()?;
     let over = end + 1 < frame.count;
     let period = period.map(|steps| frame.step.saturating_mul(steps as i64));
     let summary = summary(kind, first.resource, &group, all, (onset, end, over), period, frame);

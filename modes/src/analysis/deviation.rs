@@ -16,7 +16,7 @@ pub(super) const FEWEST: usize = 24;
 const MOST_BLOCKS: usize = 900;
 /// Half a window of the running median that says what is a spike.
 const HALF: usize = 3;
-/// Blocks on both sides that say where a level is while its noise is measured.
+/// So many blocks at most say where a level is while its noise is measured.
 const AROUND: usize = 10;
 /// A value farther from its neighbours than so many deviations counts as being that far (Huber 1964).
 const CLAMP: f64 = 3.0;
@@ -32,14 +32,18 @@ const FARTHER: f64 = 1.5;
 const BY_ITSELF: f64 = 0.99;
 /// For as long, but no longer than so many steps: there would be too few windows.
 const LONGEST: usize = 60;
+/// A rate over two and a quarter steps rises during as many as this.
+const RISE: usize = 3;
 /// Up to so many steps a run may be spikes that happen to be near each other,
 const SHORT: usize = 30;
 /// so this part of its values has to be away from what is normal.
 const HOLDS: f64 = 0.85;
 /// A stretch that the signal's own excursions, following each other, would make this often is one of them.
 const BY_CHANCE: f64 = 0.01;
-/// A signal that deviates more often than once in so many steps does so by nature.
+/// A signal that deviates more often than once in so many steps,
 const RESTLESS: usize = 240;
+/// and so many times in any case, since incidents come in parts, does so by nature.
+const OFTEN: usize = 3;
 /// What is normal has to hold for this part of the time.
 const NORMAL: f64 = 0.35;
 /// Steps without an event that end a burst of them.
@@ -188,15 +192,12 @@ fn bursts(values: &[f64], rule: Rule, seconds: f64) -> Looked {
         }
     }
     let total = |&(from, to): &(usize, usize)| values[from..=to].iter().sum::<f64>() * seconds;
-    let mut totals: Vec<f64> = groups.iter().map(total).collect();
-    // What happens again and again is how the machine is.
-    let often = groups.len() > 1 + values.len() / RESTLESS;
-    let usual = if often { robust::median(&mut totals).unwrap_or(0.0) * 4.0 } else { 0.0 };
+    let totals: Vec<f64> = groups.iter().map(total).collect();
     let all: f64 = values.iter().sum::<f64>() * seconds;
     let worth = rule.matter * BURST_SECONDS;
-    let found = groups.iter().filter_map(|group| {
-        let count = total(group);
-        if count < worth.max(usual) {
+    let usual = usual(&totals, values.len());
+    let found = groups.iter().zip(&totals).zip(usual).filter_map(|((group, &count), usual)| {
+        if count < worth.max(4.0 * usual) {
             return None;
         }
         let (onset, end) = dense(values, *group);
@@ -213,6 +214,16 @@ fn bursts(values: &[f64], rule: Rule, seconds: f64) -> Looked {
         Some(Deviation { onset, end, baseline: others, level, noise: 0.0, severity, p, shape })
     });
     Looked { deviations: found.collect(), stretches: groups.len().max(1) }
+}
+
+/// What happens again and again is how the machine is: for each of these sizes the median of the others, or
+/// zero if there are few in so many steps.
+fn usual(sizes: &[f64], steps: usize) -> Vec<f64> {
+    if sizes.len() <= OFTEN + steps / RESTLESS {
+        return vec![0.0; sizes.len()];
+    }
+    let others = |at: usize| [&sizes[..at], &sizes[at + 1..]].concat();
+    (0..sizes.len()).map(|at| robust::median(&mut others(at)).unwrap_or(0.0)).collect()
 }
 
 /// A burst without what comes before and after it as it always does: its ends have their share of the events.
@@ -235,8 +246,8 @@ struct Levels<'a> {
     all: Vec<(usize, usize, f64)>,
     /// Steps in a block.
     block: usize,
-    /// How many times as much the variance of a mean is as that of independent values.
-    inflation: f64,
+    /// So much is the variance of a mean of n values, times n, for long stretches.
+    long_run: f64,
 }
 
 /// What is normal.
@@ -265,13 +276,8 @@ impl<'a> Levels<'a> {
         let block = values.len().div_ceil(MOST_BLOCKS);
         let blocks: Vec<f64> =
             calm.chunks(block).map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64).collect();
-        let around = robust::running_median(&blocks, AROUND);
-        let residuals: Vec<f64> = blocks.iter().zip(&around).map(|(block, around)| block - around).collect();
-        let variance =
-            residuals.iter().map(|residual| residual * residual).sum::<f64>() / residuals.len() as f64;
-        let inflation = robust::inflation(robust::lag_one(&residuals));
         let floor = matters * QUIETEST;
-        let long_run = (variance * inflation).max(floor * floor);
+        let long_run = robust::long_run_variance(&blocks, AROUND).max(floor * floor);
         let penalty = PENALTY * (blocks.len() as f64).ln() * long_run;
         let starts = segment::pelt(&blocks, penalty, LEAST.div_ceil(block).max(2));
         let ends = starts.iter().skip(1).map(|start| start * block).chain([values.len()]);
@@ -280,7 +286,7 @@ impl<'a> Levels<'a> {
             (from, end, robust::median_of(&values[from..end]).unwrap_or(0.0))
         };
         let all = starts.iter().zip(ends).map(stretch).collect();
-        Self { values, rule, all, block, inflation }
+        Self { values, rule, all, block, long_run: long_run * block as f64 }
     }
 
     fn matters(&self, level: f64) -> f64 {
@@ -354,24 +360,23 @@ impl<'a> Levels<'a> {
                 _ => runs.push((at, at)),
             }
         }
-        let mut found: Vec<Deviation> = runs.iter().filter_map(|run| self.deviation(*run, &normal)).collect();
-        // Again and again is how it is by nature; only what stands out from that is left.
-        if found.len() > 1 + self.values.len() / RESTLESS {
-            let mut sizes: Vec<f64> =
-                found.iter().map(|found| (found.level - found.baseline).abs()).collect();
-            let usual = robust::median(&mut sizes).unwrap_or(0.0);
-            found.retain(|found| (found.level - found.baseline).abs() > 2.0 * usual);
-        }
+        let found: Vec<Deviation> = runs.iter().filter_map(|run| self.deviation(*run, &normal)).collect();
+        let sizes: Vec<f64> = found.iter().map(|found| (found.level - found.baseline).abs()).collect();
+        let usual = usual(&sizes, self.values.len());
+        let stands_out = sizes.iter().zip(usual).map(|(size, usual)| *size > 2.0 * usual);
+        let found = found.into_iter().zip(stands_out).filter(|(_, stands_out)| *stands_out);
+        let found = found.map(|(found, _)| found).collect();
         Looked { deviations: found, stretches }
     }
 
     /// Whether a stretch goes on with what a run of others began: on the same side, after a pause that is
-    /// short for what surrounds it.
+    /// short for what surrounds it. A spike ahead of a long stretch is not its beginning.
     fn continues(&self, first: usize, last: usize, at: usize, normal: &Normal) -> bool {
         let side = |at: usize| self.all[at].2 > normal.level;
         let pause = self.all[at].0 - self.all[last].1;
-        let both = self.all[last].1 - self.all[first].0 + self.all[at].1 - self.all[at].0;
-        side(last) == side(at) && pause <= LEAST.max(both / 5)
+        let (before, after) = (self.all[last].1 - self.all[first].0, self.all[at].1 - self.all[at].0);
+        let short = LEAST.max((before + after) / 5).min(before.min(after) / 2);
+        side(last) == side(at) && pause <= short
     }
 
     fn deviation(&self, (first, last): (usize, usize), normal: &Normal) -> Option<Deviation> {
@@ -387,7 +392,7 @@ impl<'a> Levels<'a> {
         if self.by_chance(from, to, normal, change) > BY_CHANCE {
             return None;
         }
-        let (mut onset, mut end) = self.edges(from, to, normal, change);
+        let (mut onset, mut end) = self.edges((first, last), normal, change);
         let mut shape = Shape::Step;
         if let Some((begins, far)) = self.ramp(onset, end, normal) {
             (onset, level, shape) = (begins, far, Shape::Ramp);
@@ -395,7 +400,7 @@ impl<'a> Levels<'a> {
         end = end.max(onset);
         let change = level - normal.level;
         let steps = (end - onset + 1) as f64;
-        let error = normal.noise.max(f64::MIN_POSITIVE) * (self.inflation / steps).sqrt();
+        let error = (self.long_run.max(normal.noise.powi(2)) / steps).sqrt().max(f64::MIN_POSITIVE);
         let severity = severity(change, self.matters(normal.level).max(2.0 * normal.noise));
         let p = robust::tail(change / error);
         Some(Deviation { onset, end, baseline: normal.level, level, noise: normal.noise, severity, p, shape })
@@ -445,21 +450,38 @@ impl<'a> Levels<'a> {
         robust::quantile(&far, BY_ITSELF).unwrap_or(0.0)
     }
 
-    /// The first and last steps beyond what is normal, about where a run of stretches begins and ends.
-    fn edges(&self, from: usize, to: usize, normal: &Normal, change: f64) -> (usize, usize) {
+    /// The first and last steps of a run of stretches: those at which its level, rather than what is normal,
+    /// has the least sum of distances, which single excursions hardly move; and what leads there or away from
+    /// there beyond what is normal.
+    fn edges(&self, (first, last): (usize, usize), normal: &Normal, change: f64) -> (usize, usize) {
         let slack = self.block + LEAST + 1;
+        let (from, to) = (self.all[first].0, self.all[last].1);
         let bound = (DEVIATIONS * normal.noise).clamp(0.2 * change.abs(), 0.6 * change.abs());
         let beyond = |at: usize| (self.values[at] - normal.level) * change.signum() >= bound;
-        let stays = |at: usize, next: usize, last: usize| beyond(at) && (beyond(next) || beyond(last));
-        let count = self.values.len();
-        let within = |at: usize| at.min(count - 1);
-        let onset = (from.saturating_sub(slack)..(from + slack).min(to))
-            .find(|&at| stays(at, within(at + 1), within(at + 2)))
-            .unwrap_or(from);
-        let end = (to.saturating_sub(slack).max(onset)..(to + slack).min(count))
-            .rev()
-            .find(|&at| stays(at, at.saturating_sub(1), at.saturating_sub(2)))
-            .unwrap_or(to - 1);
+        let rather =
+            |at: usize, level: f64| (self.values[at] - normal.level).abs() - (self.values[at] - level).abs();
+        let best = |places: &mut dyn Iterator<Item = usize>, level: f64, otherwise: usize| {
+            let (mut sum, mut most) = (0.0, (0.0, otherwise));
+            for at in places {
+                sum += rather(at, level);
+                if sum > most.0 {
+                    most = (sum, at);
+                }
+            }
+            most.1
+        };
+        let (lowest, inside) = (from.saturating_sub(slack), (from + slack).min(to));
+        let mut onset = best(&mut (lowest..inside).rev(), self.all[first].2, from);
+        let lowest = lowest.max(onset.saturating_sub(RISE));
+        while onset > lowest && beyond(onset - 1) {
+            onset -= 1;
+        }
+        let (inside, highest) = (to.saturating_sub(slack).max(onset), (to + slack).min(self.values.len()));
+        let mut end = best(&mut (inside..highest), self.all[last].2, to - 1);
+        let highest = highest.min(end + 1 + RISE);
+        while end + 1 < highest && beyond(end + 1) {
+            end += 1;
+        }
         (onset, end.max(onset))
     }
 

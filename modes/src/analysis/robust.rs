@@ -45,12 +45,20 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 /// The median of each value and up to `half` on both sides. Keeps edges, forgets what is shorter than
 /// half of it (Tukey 1977). At the ends the window is what there is of it, equally long on both sides.
 pub fn running_median(values: &[f64], half: usize) -> Vec<f64> {
-    let mut window = Vec::with_capacity(2 * half + 1);
+    // What is in the window stays sorted, since a step changes one value of it or two.
+    let mut window: Vec<f64> = Vec::with_capacity(2 * half + 1);
+    let place = |window: &[f64], value: f64| window.partition_point(|other| other.total_cmp(&value).is_lt());
+    let (mut from, mut to) = (0, 0);
     let at = |at: usize| {
         let reach = half.min(at).min(values.len() - 1 - at);
-        window.clear();
-        window.extend_from_slice(&values[at - reach..=at + reach]);
-        median(&mut window).unwrap_or(values[at])
+        for &value in &values[to..to.max(at + reach + 1)] {
+            window.insert(place(&window, value), value);
+        }
+        for &value in &values[from..at - reach] {
+            window.remove(place(&window, value));
+        }
+        (from, to) = (at - reach, at + reach + 1);
+        window[reach]
     };
     (0..values.len()).map(at).collect()
 }
@@ -66,6 +74,21 @@ pub fn lag_one(residuals: &[f64]) -> f64 {
 /// before (AR(1); Bayley & Hammersley 1946).
 pub fn inflation(rho: f64) -> f64 {
     ((1.0 + rho) / (1.0 - rho)).clamp(1.0, 50.0)
+}
+
+/// The variance of a mean of n values, times n, for large n: from the differences between the means of windows
+/// and of those that follow them (the two-sample variance of Allan 1966), of which the median is taken, so that
+/// a few levels do not count as noise. Windows have up to `longest` values, and so few that each change of
+/// level is in a sixth of the differences at most.
+pub fn long_run_variance(values: &[f64], longest: usize) -> f64 {
+    const PART: usize = 12;
+    let length = (values.len() / PART).clamp(1, longest.max(1));
+    let means: Vec<f64> =
+        values.windows(length).map(|window| window.iter().sum::<f64>() / length as f64).collect();
+    let following = means.get(length..).unwrap_or_default();
+    let mut differences: Vec<f64> = means.iter().zip(following).map(|(a, b)| (b - a).abs()).collect();
+    let spread = median(&mut differences).unwrap_or(0.0) * MAD_SCALE;
+    spread * spread * length as f64 / 2.0
 }
 
 /// The probability of a normal value at least so far from the mean, in standard deviations.

@@ -23,10 +23,23 @@ impl Sums {
     }
 
     /// The sum of squared distances from the mean.
+    #[cfg(test)]
     fn cost(&self, from: usize, to: usize) -> f64 {
         let sum = self.values[to] - self.values[from];
         (self.squares[to] - self.squares[from] - sum * sum / (to - from) as f64).max(0.0)
     }
+}
+
+/// Where the last stretch may begin.
+struct Candidate {
+    start: usize,
+    /// The least cost of what is before it, less the squares up to it, so that no more than the squares up to an
+    /// end have to be added for all candidates alike.
+    offset: f64,
+    /// Of the values before it.
+    sum: f64,
+    /// The end at which it was first seen to be too far behind.
+    behind: usize,
 }
 
 /// Splits values into stretches of at least `least` with means of their own: the stretches' starts, the
@@ -37,32 +50,36 @@ pub fn pelt(values: &[f64], penalty: f64, least: usize) -> Vec<usize> {
         return vec![0];
     }
     let sums = Sums::of(values);
-    let mut best = vec![f64::INFINITY; count + 1];
     let mut from = vec![0; count + 1];
+    let mut best = vec![f64::INFINITY; count + 1];
     best[0] = -penalty;
-    // Starts, and when each was first seen to be too far behind.
-    let mut candidates = vec![(0, usize::MAX)];
+    let mut candidates = vec![Candidate { start: 0, offset: -penalty, sum: 0.0, behind: usize::MAX }];
+    let mut costs = Vec::with_capacity(count);
     for end in least..=count {
-        let mut least_cost = (f64::INFINITY, 0);
-        let cost = |start: usize| best[start] + sums.cost(start, end);
-        for &(start, _) in &candidates {
-            let cost = cost(start) + penalty;
-            if cost < least_cost.0 {
-                least_cost = (cost, start);
-            }
-        }
+        let sum = sums.values[end];
+        costs.clear();
+        costs.extend(candidates.iter().map(|candidate| {
+            let sum = sum - candidate.sum;
+            candidate.offset - sum * sum / (end - candidate.start) as f64
+        }));
+        let lowest = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let chosen = costs.iter().position(|cost| *cost == lowest).unwrap_or(0);
+        from[end] = candidates[chosen].start;
+        best[end] = lowest + penalty + sums.squares[end];
         // What is behind a change at this end will be behind it for good, once a stretch may begin here and
         // have ended.
-        candidates.retain_mut(|(start, behind)| {
-            if *behind == usize::MAX && cost(*start) > least_cost.0 {
-                *behind = end;
+        let mut costs = costs.iter();
+        candidates.retain_mut(|candidate| {
+            let cost = costs.next().copied().unwrap_or(f64::INFINITY);
+            if candidate.behind == usize::MAX && cost > lowest + penalty {
+                candidate.behind = end;
             }
-            *behind == usize::MAX || end < *behind + least
+            candidate.behind == usize::MAX || end < candidate.behind + least
         });
-        (best[end], from[end]) = least_cost;
-        let next = end + 1 - least;
-        if next >= least {
-            candidates.push((next, usize::MAX));
+        let start = end + 1 - least;
+        if start >= least {
+            let offset = best[start] - sums.squares[start];
+            candidates.push(Candidate { start, offset, sum: sums.values[start], behind: usize::MAX });
         }
     }
     let mut starts = Vec::new();

@@ -4,7 +4,7 @@ mod machine;
 
 use super::deviation::{self, Rule, Shape};
 use super::period::{self, Correlator};
-use super::trend;
+use super::{robust, trend};
 use proptest::prelude::*;
 
 /// Numbers that are the same in every run (xorshift).
@@ -143,6 +143,29 @@ fn a_step_is_found_where_it_is() {
     }
 }
 
+/// What is normal has to be known without a long history: of a minute a fourth may be the incident.
+#[test]
+fn a_step_is_found_in_a_minute() {
+    for kind in [Noise::White, Noise::Correlated(0.5), Noise::Rare] {
+        let (mut found, mut placed) = (0, 0);
+        let tries = 40;
+        for seed in 1..=tries {
+            let mut random = Random(seed * 15_485_863 + 1);
+            (0..9).for_each(|_| _ = random.next());
+            let mut values = noise(kind, 60, seed);
+            let length = 8 + (random.next() * 8.0) as usize;
+            let onset = 10 + (random.next() * (45 - length) as f64) as usize;
+            values[onset..onset + length].iter_mut().for_each(|value| *value += 200.0);
+            let looked = deviation::deviations(&values, rule(kind), 1.0, 0).deviations;
+            let hit = looked.iter().find(|found| found.onset < onset + length && found.end >= onset);
+            found += usize::from(hit.is_some());
+            placed += usize::from(hit.is_some_and(|hit| hit.onset.abs_diff(onset) <= 1));
+        }
+        println!("{kind:?}: {found} of {tries} found in a minute, {placed} within one step");
+        assert!(found >= 38 && placed >= 36, "{kind:?}: {found} {placed}");
+    }
+}
+
 #[test]
 fn a_ramp_begins_where_it_leaves_what_is_normal() {
     let (mut found, mut placed) = (0, 0);
@@ -221,6 +244,19 @@ fn what_is_steady_or_hardly_there_is_nothing() {
 }
 
 proptest! {
+    #[test]
+    fn a_running_median_is_the_median_of_each_window(
+        values in proptest::collection::vec(prop_oneof![Just(0.0), Just(-0.0), Just(f64::NAN), -9.0f64..9.0], 0..60),
+        half in 0usize..30,
+    ) {
+        for (at, median) in robust::running_median(&values, half).into_iter().enumerate() {
+            let reach = half.min(at).min(values.len() - 1 - at);
+            let mut window = values[at - reach..=at + reach].to_vec();
+            window.sort_by(f64::total_cmp);
+            prop_assert_eq!(median.to_bits(), window[reach].to_bits());
+        }
+    }
+
     #[test]
     fn nothing_is_too_strange(
         values in proptest::collection::vec(
