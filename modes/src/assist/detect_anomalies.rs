@@ -140,8 +140,10 @@ impl Finding {
         for evidence in &self.evidence {
             evidence.write(out, "");
         }
-        if self.more > 0 {
-            let _ = writeln!(out, "    and {} more signals", self.more);
+        match self.more {
+            0 => {}
+            1 => out.push_str("    and 1 more signal\n"),
+            more => out.push_str(&format!("    and {more} more signals\n")),
         }
     }
 }

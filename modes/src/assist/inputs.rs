@@ -209,6 +209,7 @@ impl Assistant {
             (None, [_, _, ..]) => {
                 Err(Failure::usage(format!("{argument}: say which of {}", self.given().join(", "))))
             }
+            (None, []) => Err(Failure::usage(format!("{argument}: say which; {}", self.told()))),
             (wanted, _) => self.open(&wanted.into_iter().collect::<Vec<_>>()),
         }
     }

@@ -20,10 +20,11 @@ pub struct Page {
 }
 
 impl Page {
-    /// Takes a part of a list: `limit` of it after the first `offset`.
+    /// Takes a part of a list: `limit` of it, one at least, after the first `offset`.
     pub fn of<T>(all: Vec<T>, offset: usize, limit: usize) -> (Self, Vec<T>) {
         let total = all.len();
-        let part: Vec<T> = all.into_iter().skip(offset).take(limit).collect();
+        // With none, the next page would be this one for ever.
+        let part: Vec<T> = all.into_iter().skip(offset).take(limit.max(1)).collect();
         let mut page = Self { total, offset, shown: part.len(), next: None };
         page.cut(part.len());
         (page, part)
@@ -143,6 +144,7 @@ mod tests {
     fn a_page_after_the_end_says_so() {
         let (page, none) = Page::of(vec![1, 2], 7, 9);
         assert!(none.is_empty() && page.next.is_none());
+        assert_eq!(Page::of(vec![1, 2], 0, 0).0.next, Some(1));
         assert_eq!(page.line("words"), "there are 2 words, none after offset 7\n");
     }
 }

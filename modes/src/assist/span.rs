@@ -65,22 +65,24 @@ pub fn time(name: &str, text: &str, data: Reach) -> Result<i64, Failure> {
 ///
 /// When one of them is no time, or the end is before the start.
 pub fn span(
-    (start, end): (&Option<String>, &Option<String>),
+    given: (&Option<String>, &Option<String>),
     names: (&str, &str),
     data: Reach,
 ) -> Result<(i64, i64), Failure> {
     let (first, last) = data.unwrap_or_default();
-    let given = |name: &str, text: &Option<String>, other: i64| match text {
+    let or = |name: &str, text: &Option<String>, other: i64| match text {
         Some(text) => time(name, text, data),
         None => Ok(other),
     };
-    let (start, end) = (given(names.0, start, first)?, given(names.1, end, last)?);
+    let (start, end) = (or(names.0, given.0, first)?, or(names.1, given.1, last)?);
     if end < start {
-        let (start, end) = (moment(start), moment(end));
-        return Err(Failure::usage(format!(
-            "the span ends before it starts: {start} to {end}; {}",
-            reach(data)
-        )));
+        let (from, to) = (moment(start), moment(end));
+        let why = match given {
+            (Some(_), None) => format!("{}: there is nothing from {from} on", names.0),
+            (None, Some(_)) => format!("{}: there is nothing up to {to}", names.1),
+            _ => format!("the span ends before it starts: {from} to {to}"),
+        };
+        return Err(Failure::usage(format!("{why}; {}", reach(data))));
     }
     Ok((start, end))
 }
@@ -133,6 +135,12 @@ mod tests {
     fn a_part_without_data_is_refused() {
         assert!(of(Some("300"), Some("400")).unwrap_err().contains("the data are from 1970-01-01T00:01:40Z"));
         assert!(of(Some("150"), Some("120")).unwrap_err().contains("ends before it starts"));
+        assert!(
+            of(Some("201"), None)
+                .unwrap_err()
+                .starts_with("start: there is nothing from 1970-01-01T00:03:21Z on")
+        );
+        assert!(of(None, Some("99")).unwrap_err().starts_with("end: there is nothing up to"));
         assert!(of(Some("noon"), None).unwrap_err().starts_with("start: \"noon\""));
     }
 }

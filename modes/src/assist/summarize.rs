@@ -126,7 +126,7 @@ impl Tool for Summarize {
             page: Page::default(),
         };
         let total = health.listed();
-        let limit = arguments.limit.unwrap_or(usize::MAX);
+        let limit = arguments.limit.unwrap_or(usize::MAX).max(1);
         health.entries(arguments.offset, limit);
         health.page = Page { total, offset: arguments.offset, ..Page::default() };
         health.page.cut(health.listed());
