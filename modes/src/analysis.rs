@@ -13,6 +13,7 @@ mod compare;
 mod correlate;
 mod detect;
 mod deviation;
+mod levels;
 mod period;
 mod robust;
 mod segment;
