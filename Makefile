@@ -5,7 +5,7 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 PLUGINS := blockio cpu memory network scheduler syscall tcp
 
-.PHONY: help build web demo test check bench fuzz kernels install clean
+.PHONY: help build web demo test check bench incidents fuzz kernels install clean
 
 help:
 	@echo "make demo     build, run the agent for a moment, show what it measured, open the viewer on it"
@@ -14,6 +14,7 @@ help:
 	@echo "make test     everything that must pass, against this machine's kernel (as root)"
 	@echo "make check    formatting and lints"
 	@echo "make bench    what measuring costs; writes docs/cost.md"
+	@echo "make incidents  incidents with known truth on this machine, and how well they are found (an hour and more)"
 	@echo "make fuzz     damaged input to everything that decodes, for a minute each (SECONDS=60)"
 	@echo "make kernels  the agent on Debian's 6.1 and 6.12 kernels, in qemu"
 	@echo "make install  into DESTDIR, where a package would put it"
@@ -49,6 +50,7 @@ test: web
 	cargo build --manifest-path docs/example-plugin/Cargo.toml --target-dir target/example
 	cargo nextest run --workspace --all-features
 	$(WEB)/e2e/run target/debug
+	modes/tests/mcp/run target/debug
 	cargo check --package rezolus --no-default-features --all-targets
 
 check:
@@ -63,6 +65,12 @@ bench: build
 	modes/benches/record --write docs/cost.md
 	cargo bench --package rezolus-modes --bench day --bench prometheus
 	$(WEB)/e2e/bench target/release
+
+# Into a folder of their own; INCIDENTS="--seconds 90 quota leak", for example, chooses, and --help tells.
+incidents: build
+	@.ci/install bench
+	modes/incidents/run --output target/incidents $(INCIDENTS)
+	REZOLUS_INCIDENTS=$(CURDIR)/target/incidents cargo test --package rezolus-modes --test incidents -- --nocapture
 
 SECONDS ?= 60
 fuzz:

@@ -39,6 +39,7 @@ const EXAMPLES: &str = "Examples:
   rezolus record -d 15m -o out.parquet      keep a quarter of an hour of it in a file
   rezolus view out.parquet                  look at it
   rezolus query out.parquet 'rate(cpu_usage[5s])'   ask it something
+  rezolus mcp out.parquet                   let an AI assistant ask
   rezolus plugins check ./mine.so           verify a plugin before dropping it in
   rezolus config check config.toml          verify a configuration before the agent reads it
   curl -s localhost:4241/metrics/json       the numbers
@@ -87,6 +88,8 @@ In Grafana it is a data source of type Prometheus. An agent is sampled from now 
     Serve(Serve),
     /// Look at recordings, logs and live agents in the browser
     View(View),
+    /// Serve recordings, logs and agents to AI assistants (MCP), or ask the same tools from here
+    Mcp(Mcp),
     /// Look after recordings
     #[command(subcommand)]
     Recording(Recording),
@@ -239,6 +242,52 @@ pub struct View {
     /// Let nobody open other inputs from the page
     #[arg(long)]
     pub read_only: bool,
+    /// Of an agent: how often it is asked
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub interval: Duration,
+    /// Of an agent: how much is kept
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub window: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  rezolus mcp before.parquet after.parquet         serve these on stdin and stdout
+  rezolus mcp web=http://web1:4241 --dir /data     an agent, and whatever recordings are in a folder
+  rezolus mcp                                      the agent of this machine
+  rezolus mcp out.parquet --listen 127.0.0.1:4245  over HTTP, at /mcp
+  rezolus mcp detect-anomalies out.parquet         ask a tool yourself
+  rezolus mcp query out.parquet 'rate(cpu_usage[$interval])' --json
+
+Assistants start the server themselves: claude mcp add rezolus -- rezolus mcp /data/out.parquet
+Only inputs and folders that are given here can be read, and nothing is written. `docs/mcp.md` describes the tools."
+)]
+pub struct Mcp {
+    #[command(subcommand)]
+    pub tool: Option<crate::mcp::OneShot>,
+    /// Recordings, folders of logs or of recordings, URLs of agents; NAME=INPUT names one. Default: the agent of this machine
+    #[arg(value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// A folder whose recordings may be read, besides those that are given; may be given more than once
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Vec<PathBuf>,
+    /// Serve HTTP at this address instead of standard input and output
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// A name under which the server is asked, such as that of a proxy; may be given more than once
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub host: Vec<String>,
+    /// A web page that may ask, such as https://app.example.com:443; others may not
+    #[arg(long, value_name = "ORIGIN", requires = "listen")]
+    pub origin: Vec<String>,
+    /// A file with a token that clients have to send (Authorization: Bearer)
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
+    /// So many bytes an answer has at most; what is more comes in pages
+    #[arg(long, value_name = "BYTES", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(4096..))]
+    pub most_bytes: u32,
     /// Of an agent: how often it is asked
     #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     pub interval: Duration,

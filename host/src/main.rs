@@ -15,6 +15,7 @@ mod config;
 mod heap;
 mod http;
 mod inspect;
+mod mcp;
 mod metric;
 mod modes;
 mod own;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Some(Command::Query(options)) => query::run(&options),
         Some(Command::Serve(options)) => modes::run_serve(&options),
         Some(Command::View(options)) => view::run(options),
+        Some(Command::Mcp(options)) => mcp::run(options),
         Some(Command::Recording(command)) => record::recording(command),
         Some(Command::Plugins(cli::Plugins::Check { files, json })) => inspect::run(&files, json),
         Some(Command::Config(cli::Config::Check { file })) => check_config(&file),

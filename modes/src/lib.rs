@@ -6,10 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub mod analysis;
+pub mod assist;
 pub mod diagnose;
 pub mod exporter;
 pub mod hindsight;
 pub mod log;
+pub mod mcp;
 pub mod query;
 pub mod recorder;
 pub mod recording;

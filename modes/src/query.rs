@@ -1,5 +1,6 @@
 //! What queries are asked of: recordings, logs while they are written, agents.
 
+pub mod ask;
 mod live;
 mod log;
 mod tail;
@@ -152,7 +153,7 @@ impl Input {
 }
 
 /// `NAME=INPUT` taken apart. A file that is really called so is none.
-fn named(input: &str) -> (Option<&str>, &str) {
+pub(crate) fn named(input: &str) -> (Option<&str>, &str) {
     let good = |name: &str| {
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
         !name.is_empty() && name.chars().all(fits)
@@ -166,7 +167,7 @@ fn named(input: &str) -> (Option<&str>, &str) {
 }
 
 /// `http://…`, `https://…`, or `host:port` if there is no such file.
-fn is_url(input: &str) -> bool {
+pub(crate) fn is_url(input: &str) -> bool {
     if input.starts_with("http://") || input.starts_with("https://") {
         return true;
     }
@@ -177,7 +178,7 @@ fn is_url(input: &str) -> bool {
     port && !Path::new(input).exists()
 }
 
-fn own_name(input: &str) -> String {
+pub(crate) fn own_name(input: &str) -> String {
     if is_url(input) {
         let rest = input.split_once("://").map_or(input, |(_, rest)| rest);
         return rest.split('/').next().unwrap_or(rest).replace(':', "-");

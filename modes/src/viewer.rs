@@ -3,7 +3,7 @@
 //! `modes/web/API.md` says what the page asks. Inputs can be exchanged while it runs; whoever
 //! asks several things for one answer takes them from the same ones.
 
-mod about;
+pub(crate) mod about;
 mod assets;
 pub mod body;
 pub mod dashboard;
@@ -13,7 +13,7 @@ pub mod exchange;
 mod guard;
 pub mod heat;
 pub mod inputs;
-mod metrics;
+pub(crate) mod metrics;
 mod open;
 pub mod range;
 pub mod reduce;

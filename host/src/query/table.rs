@@ -3,8 +3,8 @@
 use rezolus_store::promql::Value;
 use rezolus_store::{FloatHistogram, Labels, Sample, Samples, Series};
 
-use super::moment;
 use super::plot::{self, Point};
+use rezolus_modes::query::ask::moment;
 
 /// How high a plot is, in lines.
 const HEIGHT: usize = 10;
@@ -141,7 +141,7 @@ fn number(value: f64) -> String {
 }
 
 /// Without what could steer a terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

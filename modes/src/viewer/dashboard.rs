@@ -169,6 +169,12 @@ fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>
     Some(Lacking { metric, labels })
 }
 
+/// Why metrics are not there, as far as inputs know.
+pub(crate) fn absent(inputs: &[Arc<Opened>], metrics: &[String]) -> Vec<String> {
+    let reasons = Reasons::new(inputs);
+    metrics.iter().map(|metric| reasons.of("", metric)).collect()
+}
+
 /// What inputs know of why a metric is not there.
 struct Reasons {
     /// Metric to the sampler that would give it.
