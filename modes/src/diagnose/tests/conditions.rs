@@ -103,7 +103,7 @@ const CASES: &[(&str, &[Line])] = &[
     (
         "blockio/held_back",
         &[
-            ('c', r#"pressure_stalled{resource="io",kind="some"}"#, 0.3e9, 0.9e9),
+            ('c', r#"pressure_stalled{resource="io",kind="some"}"#, 0.2e9, 0.9e9),
             ('c', BUSY_DISK, 0.1e9, 0.1e9),
         ],
     ),
