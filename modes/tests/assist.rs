@@ -333,6 +333,9 @@ fn several_inputs_are_asked_together() {
     let both = asked.ask("query", json!({"query": "count by (recording) (level)", "at": "-0s"}));
     assert_eq!(both["inputs"], json!(["before", "after"]));
     assert_eq!(both["values"].as_array().unwrap().len(), 2);
+    let renamed =
+        json!({"query": "count by (recording) (level)", "inputs": ["x=before", "after"], "at": "-0s"});
+    assert_eq!(asked.ask("query", renamed)["inputs"], json!(["x", "after"]));
     let all = asked.ask("describe_recording", json!({}));
     assert_eq!(all["recordings"][1]["name"], "after");
     assert_eq!(all["available"], json!(["c.parquet"]));

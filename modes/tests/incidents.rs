@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rezolus_modes::analysis::{self, Detection, Finding, Kind, Scope};
+use rezolus_modes::analysis::{self, Causes, Depth, Detection, Finding, Kind, Rank, Scope, Symptom};
 use rezolus_store::Source;
 use rezolus_store::promql::{Options, Value, range};
 use rezolus_store::recording::Recording;
@@ -38,16 +38,33 @@ struct Incident {
     period: Option<i64>,
 }
 
+impl Incident {
+    /// At which place the right resource is, from 1.
+    fn rank(&self, ranking: &[Rank]) -> Option<usize> {
+        let right = |rank: &Rank| self.resources.iter().any(|name| name == rank.resource.name());
+        ranking.iter().position(right).map(|at| at + 1)
+    }
+
+    /// What `cause` says of its span.
+    fn causes(&self, source: &dyn Source) -> Causes {
+        let window = Symptom::Window(self.onset, self.end);
+        analysis::cause(source, window, Depth::Rest, &Options::default()).unwrap()
+    }
+}
+
 /// How well one was found.
 #[derive(Debug)]
 struct Score {
     name: String,
     /// None: there was nothing to be found.
     found: Option<bool>,
+    is_change: bool,
     /// Of the finding, in ticks; positive: late. None of what has no onset.
     onset: Option<f64>,
     /// At which place the right resource is, from 1.
     rank: Option<usize>,
+    /// The same of `cause`, given the span. None of what has no onset.
+    cause: Option<usize>,
     /// Findings of something else.
     others: Vec<String>,
     /// Without an incident.
@@ -68,11 +85,10 @@ fn score(name: &str, truth: &Truth, detection: &Detection) -> Score {
     Score {
         name: name.into(),
         found: truth.incident.as_ref().map(|_| hit.is_some()),
+        is_change: change.is_some(),
         onset: hit.zip(change).map(|(hit, incident)| (hit.onset - incident.onset) as f64 / interval),
-        rank: hit.zip(truth.incident.as_ref()).and_then(|(hit, incident)| {
-            let right = |resource: &str| incident.resources.iter().any(|name| name == resource);
-            hit.ranking.iter().position(|rank| right(rank.resource.name())).map(|at| at + 1)
-        }),
+        rank: hit.zip(truth.incident.as_ref()).and_then(|(hit, incident)| incident.rank(&hit.ranking)),
+        cause: None,
         others: others.map(|finding| finding.summary.clone()).collect(),
         quiet_minutes: (truth.end - truth.begin - busy) as f64 / 60e9,
     }
@@ -102,6 +118,9 @@ struct Total {
     changes: usize,
     near: usize,
     first: usize,
+    /// Of those with an onset, found or not.
+    spans: usize,
+    first_of_span: usize,
     others: usize,
     quiet_minutes: f64,
 }
@@ -115,6 +134,8 @@ impl Total {
             changes: count(&|score| score.onset.is_some()),
             near: count(&|score| score.onset.is_some_and(|onset| onset.abs() <= NEAR)),
             first: count(&|score| score.rank == Some(1)),
+            spans: count(&|score| score.is_change),
+            first_of_span: count(&|score| score.cause == Some(1)),
             others: all.iter().map(|score| score.others.len()).sum(),
             quiet_minutes: all.iter().map(|score| score.quiet_minutes).sum(),
         }
@@ -183,15 +204,26 @@ fn scored(story: &Path) -> Score {
     let (source, _folder) = recording(&story.with_extension("parquet"));
     let detection = analysis::detect(&source, Scope::default(), &Options::default()).unwrap();
     claims_hold(&source, &detection);
-    let score = score(&truth.scenario, &truth, &detection);
+    let mut score = score(&truth.scenario, &truth, &detection);
+    let change = truth.incident.as_ref().filter(|incident| incident.kind == "change");
+    let causes = change.map(|incident| incident.causes(&source));
+    score.cause = change.zip(causes.as_ref()).and_then(|(incident, causes)| incident.rank(&causes.ranking));
     let onset = score.onset.map_or("-".into(), |onset| format!("{onset:+.1}"));
-    let rank = score.rank.map_or("-".into(), |rank| rank.to_string());
+    let place = |rank: Option<usize>| rank.map_or("-".into(), |rank| rank.to_string());
+    let (rank, cause) = (place(score.rank), place(score.cause));
     let found = match score.found {
         None => "nothing to find",
         Some(true) => "found",
         Some(false) => "MISSED",
     };
-    println!("{:<20} {found:<16} onset {onset:>6}, rank {rank}, {} others", score.name, score.others.len());
+    println!(
+        "{:<20} {found:<16} onset {onset:>6}, rank {rank}, from its span {cause}, {} others",
+        score.name,
+        score.others.len()
+    );
+    if let Some(causes) = causes {
+        println!("    from its span: {}", causes.says.split(". ").next().unwrap_or_default());
+    }
     for finding in &detection.findings {
         let seconds = |time: i64| (time - truth.begin) as f64 / 1e9;
         let what = if score.others.contains(&finding.summary) { "other" } else { "it" };
@@ -216,5 +248,6 @@ fn incidents_are_found_where_and_when_they_were() {
     assert!(total.found * 100 >= total.incidents * 95, "{total:?}");
     assert!(total.near * 10 >= total.changes * 9, "{total:?}");
     assert!(total.first * 10 >= total.incidents * 9, "{total:?}");
+    assert!(total.first_of_span * 10 >= total.spans * 9, "{total:?}");
     assert!(total.per_ten_minutes() <= 1.0, "{total:?}");
 }

@@ -26,7 +26,7 @@ const ALONE: f64 = 1.9;
 const BETTER: f64 = 0.4;
 /// Deviations that begin so many steps apart begin together.
 const TOGETHER: usize = 5;
-/// The end of one and the beginning of another are one thing if the shorter is at least this part of it.
+/// What follows while something lasts is of it if the shorter of the two is at least this part of the other.
 const SIMILAR: f64 = 0.2;
 /// So much of the score of what moves most is enough to say when it began.
 const DECIDES: f64 = 0.5;
@@ -154,16 +154,9 @@ struct Found {
 pub fn detect_in(signals: Signals) -> Detection {
     let Signals { frame, all, absent, remarks } = signals;
     let found = look(&all, &frame);
-    let mut moved = significant(&all, &found);
+    let moved = significant(&all, &found);
     let mut findings = periodic(&all, &found, &frame);
     findings.extend(drifts(&all, &found, &frame));
-    moved.sort_by(|a, b| {
-        a.deviation
-            .onset
-            .cmp(&b.deviation.onset)
-            .then(b.score.total_cmp(&a.score))
-            .then(a.signal.cmp(&b.signal))
-    });
     findings.extend(
         joined(moved).into_iter().filter_map(|group| finding(Kind::Change, group, None, &all, &frame)),
     );
@@ -231,40 +224,29 @@ fn significant(all: &[Signal], found: &[Found]) -> Vec<Moved> {
     moved
 }
 
-/// Puts together what happens at the same time. In the order of their onsets.
-fn joined(moved: Vec<Moved>) -> Vec<Vec<Moved>> {
-    let mut root: Vec<usize> = (0..moved.len()).collect();
-    fn find(root: &mut [usize], mut at: usize) -> usize {
-        while root[at] != at {
-            root[at] = root[root[at]];
-            at = root[at];
-        }
-        at
+/// Puts together what happens at the same time: with what moved most of all that is left, what began with it, and
+/// what followed while it lasted. What began before it is something else that goes on meanwhile.
+fn joined(mut left: Vec<Moved>) -> Vec<Vec<Moved>> {
+    left.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.signal.cmp(&b.signal)));
+    let mut groups = Vec::new();
+    while !left.is_empty() {
+        let most = left[0].deviation.clone();
+        let (group, others) =
+            left.into_iter().partition(|moved| same_time(&most, &moved.deviation)) as (Vec<_>, Vec<_>);
+        groups.push(group);
+        left = others;
     }
-    for later in 0..moved.len() {
-        for earlier in 0..later {
-            if same_time(&moved[earlier].deviation, &moved[later].deviation) {
-                let (a, b) = (find(&mut root, earlier), find(&mut root, later));
-                root[a.max(b)] = a.min(b);
-            }
-        }
-    }
-    let mut groups: BTreeMap<usize, Vec<Moved>> = BTreeMap::new();
-    for (at, moved) in moved.into_iter().enumerate() {
-        let group = find(&mut root, at);
-        groups.entry(group).or_default().push(moved);
-    }
-    groups.into_values().collect()
+    groups
 }
 
-fn same_time(a: &Deviation, b: &Deviation) -> bool {
-    if a.onset.abs_diff(b.onset) <= TOGETHER {
+fn same_time(most: &Deviation, other: &Deviation) -> bool {
+    if most.onset.abs_diff(other.onset) <= TOGETHER {
         return true;
     }
     let length = |deviation: &Deviation| (deviation.end - deviation.onset + 1) as f64;
-    let shared = (a.end.min(b.end) + 1).saturating_sub(a.onset.max(b.onset)) as f64;
-    let (short, long) = (length(a).min(length(b)), length(a).max(length(b)));
-    shared >= 0.5 * short && short >= SIMILAR * long
+    let shared = (most.end.min(other.end) + 1).saturating_sub(most.onset.max(other.onset)) as f64;
+    let (short, long) = (length(most).min(length(other)), length(most).max(length(other)));
+    other.onset > most.onset && shared >= 0.5 * short && short >= SIMILAR * long
 }
 
 /// What comes again and again: signals with the same period are one.

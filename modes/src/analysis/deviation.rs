@@ -146,7 +146,8 @@ pub fn within(values: &[f64], rule: Rule, span: std::ops::Range<usize>, before: 
     let error = noise.max(matters * QUIETEST) * (robust::inflation(rho) / inside.len() as f64).sqrt();
     let severity = severity(change, matters.max(2.0 * noise));
     let shape = if rule.events { Shape::Burst } else { Shape::Step };
-    Some(Deviation { onset, end, baseline, level, noise, severity, p: robust::tail(change / error), shape })
+    let p = robust::tail(change / error);
+    Some(Deviation { onset, end, baseline, level, noise, severity, p, shape })
 }
 
 /// In units of what matters.

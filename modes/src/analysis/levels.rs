@@ -197,7 +197,8 @@ impl<'a> Levels<'a> {
         let error = (self.long_run.max(normal.noise.powi(2)) / steps).sqrt().max(f64::MIN_POSITIVE);
         let severity = deviation::severity(change, self.matters(normal.level).max(2.0 * normal.noise));
         let p = robust::tail(change / error);
-        Some(Deviation { onset, end, baseline: normal.level, level, noise: normal.noise, severity, p, shape })
+        let (baseline, noise) = (normal.level, normal.noise);
+        Some(Deviation { onset, end, baseline, level, noise, severity, p, shape })
     }
 
     /// Whether nearly all values of a run are away from what is normal. A few spikes next to each other are

@@ -60,6 +60,15 @@ struct Given {
     held: Mutex<Option<Held>>,
 }
 
+impl Given {
+    /// Whether it is meant: by its name, as it was given, or by another path to the same file.
+    fn is(&self, input: &str) -> bool {
+        let real = |path: &str| Path::new(path).canonicalize().ok();
+        let same = || !is_url(input) && real(&self.input).is_some_and(|path| real(input) == Some(path));
+        self.name == input || self.input == input || same()
+    }
+}
+
 /// An input that is open.
 #[derive(Clone)]
 struct Held {
@@ -268,6 +277,13 @@ impl Assistant {
             return self.open_given(given);
         }
         let (name, input) = named(wanted);
+        if let Some(given) = self.given.iter().find(|given| given.is(input)) {
+            return match name {
+                Some(name) if !is_url(&given.input) => self.open_other(Some(name), &given.input),
+                // An agent is sampled under one name: with another it would be asked twice.
+                _ => self.open_given(given),
+            };
+        }
         if is_url(input) {
             // What is at a URL is for those who start the server to say: this machine may reach what others may not.
             if self.options.confined {
@@ -387,6 +403,9 @@ mod tests {
         let folder = folder();
         let given = folder.path().join("in/a.parquet").to_string_lossy().into_owned();
         let alone = Assistant::new(std::slice::from_ref(&given), Options::default()).unwrap();
+        for same in ["x=a", &format!("x={given}"), &given.replace("/in/", "/in/../in/")] {
+            assert!(!error(&alone, same).contains("no such recording"), "{same}");
+        }
         assert!(error(&alone, "b.parquet").contains("started with --dir"));
         let options = Options { folders: vec![folder.path().join("in")], ..Options::default() };
         let assistant = Assistant::new(&[given], options).unwrap();
