@@ -112,7 +112,8 @@ pub fn pages(inputs: &[Arc<Opened>], source: &dyn Source) -> Vec<Dashboard> {
     let mut pages: Vec<Dashboard> = pages.into_values().collect();
     for page in &mut pages {
         for chart in page.groups.iter_mut().flat_map(|group| &mut group.charts) {
-            chart.missing = missing(chart, source, &mut there).map(|lacking| reasons.of(&page.id, &lacking));
+            chart.missing =
+                missing(chart, source, &mut there).map(|lacking| reasons.lacking(&page.id, &lacking));
         }
     }
     // Nothing is known of why a foreign recording lacks what others have: it is no news.
@@ -227,11 +228,16 @@ impl Reasons {
     }
 
     /// Why what a chart on a plugin's page asks for is not there.
-    fn of(&self, page: &str, Lacking { metric, labels }: &Lacking) -> String {
-        if let Some(labels) = labels {
-            let whose = if self.live { "the agent, so far" } else { "this recording" };
-            return format!("no {metric} in {whose} has {labels}");
+    fn lacking(&self, page: &str, Lacking { metric, labels }: &Lacking) -> String {
+        match labels {
+            Some(labels) if self.live => format!("no {metric} of the agent has {labels}, yet"),
+            Some(labels) => format!("no {metric} in this recording has {labels}"),
+            None => self.of(page, metric),
         }
+    }
+
+    /// Why a metric on a plugin's page is not there.
+    fn of(&self, page: &str, metric: &str) -> String {
         if let Some(Sampler { name, state, reason }) = self.declared.get(metric) {
             let why = match state.as_str() {
                 "disabled" => "is switched off".into(),
