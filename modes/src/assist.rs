@@ -9,6 +9,7 @@ pub mod compare;
 pub mod describe_metrics;
 pub mod describe_recording;
 pub mod detect_anomalies;
+pub mod diagnose;
 pub mod evidence;
 pub mod find_cause;
 pub mod inputs;
@@ -40,6 +41,7 @@ pub static TOOLS: &[Entry] = &[
     Entry::of::<query::Query>(),
     Entry::of::<status::Status>(),
     Entry::of::<summarize::Summarize>(),
+    Entry::of::<diagnose::Diagnose>(),
     Entry::of::<detect_anomalies::DetectAnomalies>(),
     Entry::of::<find_cause::FindCause>(),
     Entry::of::<compare::Compare>(),

@@ -36,7 +36,7 @@ const LONGEST_ERROR: usize = 8 << 10;
 
 const INSTRUCTIONS: &str = "Performance telemetry of Linux machines by rezolus: recordings, logs that are being \
 written, and live agents. Begin with describe_recording (which inputs there are, their spans). What happened: \
-detect_anomalies, then find_cause with the span of a finding; summarize for the health of each resource, compare for two \
+diagnose for faults that have a name, detect_anomalies, then find_cause with the span of a finding; summarize for the health of each resource, compare for two \
 recordings or spans, analyze_correlation for two queries. For numbers describe_metrics (names, units, meanings), then \
 query, in PromQL. A metric that describe_metrics does not list was not measured: status tells why. Cite the query and the span with every number, and do not guess what is not in the data.";
 

@@ -30,7 +30,8 @@ const PROMPTS: &[Template] = &[
         text: "Something went wrong on a Linux machine. When: {when}. What was seen: {symptom}. Data: {input}.\n\n\
 Find out what happened, with the rezolus tools:\n\
 1. describe_recording: does the span cover that time? If not, say so and stop. Note events and what was missed.\n\
-2. detect_anomalies: what was unusual, and when did it begin? Take the onset from there, if it found something then.\n\
+2. diagnose, over that time: which known faults were there? detect_anomalies: what was unusual, and when did it begin? Take the \
+onset from there, if it found something then.\n\
 3. find_cause with the span from the onset on, or with the symptom in PromQL: what changed first and most?\n\
 4. Check the first candidates with query, on the span and on a quiet one of the same length before it, with the PromQL of \
 the evidence; split by label (CPU, cgroup, device) until it is known where. Use describe_metrics for names; do not \
@@ -66,7 +67,8 @@ Say which are within what either run varies by itself, and what only one of them
         text: "Check the health of a Linux machine. Data: {input}.\n\n\
 1. describe_recording, and status: is everything measured that should be? What is not?\n\
 2. summarize: utilisation, saturation and errors of each resource, and what is not known of it. Ask for all pages.\n\
-3. detect_anomalies: was something unusual, and is it over? find_cause of what is not.\n\
+3. diagnose: which known faults were there? detect_anomalies: was something unusual, and is it over? find_cause of what is \
+not.\n\
 4. With query, look at each CPU, device and cgroup by itself where the sum hides one that is bad.\n\n\
 Report a line for each resource: well, to be watched, or bad, with the number, its PromQL and the span. Then what to \
 do first. Say plainly what could not be judged, since it was not measured.",

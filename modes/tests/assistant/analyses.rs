@@ -72,6 +72,28 @@ fn what_was_unusual_is_found_with_evidence_that_can_be_queried() {
 }
 
 #[test]
+fn known_faults_are_told_with_what_shows_them() {
+    let folder = folder();
+    let idle = [("state", "idle"), ("id", "0")];
+    let idles =
+        |row| Some((0..=row).map(|at| if TROUBLE.contains(&at) { 10_000_000 } else { 1_600_000_000 }).sum());
+    let path = machine(TROUBLE).counter("cpu_usage", &idle, idles).write(&folder, "trouble.parquet");
+    let asked = Asked { assistant: Assistant::new(&[path], Options::default()).unwrap(), _folder: folder };
+    let all = asked.ask("diagnose", json!({}));
+    let [found] = list(&all, "held") else { panic!("{all:#}") };
+    assert_eq!(found["diagnosis"], "scheduler/runqueue_saturation");
+    let [time] = list(found, "times") else { panic!("{found:#}") };
+    assert!(time["start"].as_str().unwrap().starts_with("2026-11-22T10:03:2"), "{time:#}");
+    let span = json!({"query": found["query"], "start": time["start"], "end": time["end"]});
+    let shown = asked.ask("query", span);
+    let (max, worst) = (&list(&shown, "series")[0]["max"], &time["worst"]);
+    assert!((max.as_f64().unwrap() / worst.as_f64().unwrap() - 1.0).abs() < 1e-4, "{shown:#} {time:#}");
+    assert!(list(&all, "not_asked").iter().any(|one| one["diagnosis"] == "tcp/listen_overflow"), "{all:#}");
+    let before = asked.text("diagnose", json!({"end": "2026-11-22T10:03:00Z"}));
+    assert!(before.starts_with("no known fault in trouble from 2026-11-22T10:00:00"), "{before}");
+}
+
+#[test]
 fn what_was_not_recorded_is_absent() {
     let asked = asked();
     let all = asked.ask("detect_anomalies", json!({}));
@@ -204,6 +226,7 @@ fn what_is_wrong_is_said() {
         ("detect_anomalies", json!({"resource": "disk"}), "cpu, scheduler, memory, blockio"),
         ("detect_anomalies", json!({"depth": "deep"}), "`resources`, `rest`, `everything`"),
         ("detect_anomalies", json!({"end": "2020-01-01T00:00:00Z"}), "the data are from 2026-11-22"),
+        ("diagnose", json!({"start": "noon"}), "start: \"noon\""),
         ("analyze_correlation", json!({"x": "constant"}), "missing field `y`"),
         ("analyze_correlation", json!({"x": "", "y": "constant"}), "x: PromQL is expected"),
         (

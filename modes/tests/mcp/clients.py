@@ -33,6 +33,7 @@ TOOLS = {
     "describe_metrics": {"search": "requests"},
     "query": {"query": "sum by (path) (rate(requests_total[$interval]))"},
     "summarize": {},
+    "diagnose": {},
     "detect_anomalies": {},
     "find_cause": {"start": "-500ms"},
     "compare": {"before_end": "-1s", "after_start": "-1s"},
