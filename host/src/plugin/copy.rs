@@ -22,9 +22,11 @@ impl PrivateCopy {
 
 #[cfg(target_os = "linux")]
 mod platform {
+    use std::ffi::CStr;
     use std::io::Write;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
     use std::sync::atomic::{AtomicI32, Ordering};
+    use std::time::Duration;
 
     use super::{File, PathBuf, PrivateCopy, io};
 
@@ -40,6 +42,28 @@ mod platform {
     /// An unchangeable file in memory.
     pub fn anonymous(name: &str, bytes: &[u8]) -> io::Result<File> {
         let name = std::ffi::CString::new(name.replace('\0', "")).unwrap_or_default();
+        until_idle(|| {
+            let file = written(&name, bytes)?;
+            seal(&file).map(|()| file)
+        })
+    }
+
+    /// Tries again where something was busy: the kernel refuses to seal a file while anybody holds on to one of its
+    /// pages, such as who moves or ages pages in the background. It waits for a fifth of a second by itself
+    /// (`memfd_wait_for_pins` in mm/memfd.c), which is not always enough.
+    fn until_idle<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        for pause in [1, 10, 100, 500] {
+            match attempt() {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                    std::thread::sleep(Duration::from_millis(pause));
+                }
+                done => return done,
+            }
+        }
+        attempt()
+    }
+
+    fn written(name: &CStr, bytes: &[u8]) -> io::Result<File> {
         // SAFETY: the name is a valid C string.
         let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
         if fd < 0 {
@@ -48,12 +72,16 @@ mod platform {
         // SAFETY: a fresh descriptor that nobody else owns.
         let mut file = unsafe { File::from_raw_fd(fd) };
         file.write_all(bytes)?;
+        Ok(file)
+    }
+
+    fn seal(file: &File) -> io::Result<()> {
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
         // SAFETY: fcntl on our own descriptor.
-        if unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } < 0 {
-            return Err(io::Error::last_os_error());
+        match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
         }
-        Ok(file)
     }
 
     /// Duplicates a descriptor to a number that was never used for a library.
@@ -77,6 +105,40 @@ mod platform {
         NEXT.fetch_max(fd + 1, Ordering::AcqRel);
         // SAFETY: a fresh descriptor that nobody else owns.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::Read;
+
+        use super::*;
+
+        #[test]
+        fn what_is_busy_is_tried_again_and_nothing_else() {
+            let fails = |code: i32, times: usize| {
+                let mut attempts = 0;
+                let done = until_idle(|| {
+                    attempts += 1;
+                    if attempts <= times { Err(io::Error::from_raw_os_error(code)) } else { Ok(()) }
+                });
+                (attempts, done.map_err(|error| error.raw_os_error()))
+            };
+            assert_eq!(fails(libc::EBUSY, 3), (4, Ok(())));
+            assert_eq!(fails(libc::EBUSY, 9), (5, Err(Some(libc::EBUSY))));
+            assert_eq!(fails(libc::ENOMEM, 1), (1, Err(Some(libc::ENOMEM))));
+        }
+
+        #[test]
+        fn a_copy_cannot_be_written() {
+            let mut file = anonymous("copy", b"bytes").unwrap();
+            assert_eq!(file.write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            let mut there = String::new();
+            File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+                .unwrap()
+                .read_to_string(&mut there)
+                .unwrap();
+            assert_eq!(there, "bytes");
+        }
     }
 }
 
