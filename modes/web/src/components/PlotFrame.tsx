@@ -83,6 +83,13 @@ interface PointerProps {
   children: ComponentChildren;
 }
 
+/** From where to where, and whether what is on screen moves along. */
+interface Drag {
+  from: number;
+  to: number;
+  pan: boolean;
+}
+
 function Pointer({ id, width, height, children }: PointerProps) {
   const inner = width - ROOM.left - ROOM.right;
   const area = useRef<HTMLDivElement>(null);
@@ -90,7 +97,13 @@ function Pointer({ id, width, height, children }: PointerProps) {
   const moved = useRef(false);
   /** Where the area begins, while it is dragged. */
   const dragged = useRef<number | null>(null);
-  const [drag, setDrag] = useState<{ from: number; to: number; pan: boolean } | null>(null);
+  /** What is dragged, for the next event: it may come before anything is drawn again. */
+  const held = useRef<Drag | null>(null);
+  const [drag, drawDrag] = useState<Drag | null>(null);
+  const setDrag = (now: Drag | null) => {
+    held.current = now;
+    drawDrag(now);
+  };
   const timeAt = (event: PointerEvent | MouseEvent) => {
     const { start, end } = view.shown.peek();
     // While dragging nothing is measured again.
@@ -111,6 +124,7 @@ function Pointer({ id, width, height, children }: PointerProps) {
   });
   const move = (event: PointerEvent) => {
     const time = timeAt(event);
+    const drag = held.current;
     if (drag?.pan) {
       const { start, end } = view.shown.peek();
       view.move(start + drag.from - time, end + drag.from - time);
@@ -118,6 +132,7 @@ function Pointer({ id, width, height, children }: PointerProps) {
     if (!drag?.pan) view.cursor.value = { time, chart: id };
   };
   const up = () => {
+    const drag = held.current;
     moved.current = drag !== null && (drag.pan || Math.abs(place(drag.to) - place(drag.from)) > 4);
     if (drag && !drag.pan && moved.current)
       view.zoomTo(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to));
@@ -177,7 +192,7 @@ function Pointer({ id, width, height, children }: PointerProps) {
       onClick={click}
       onWheel={wheel}
       onPointerCancel={end}
-      onPointerLeave={() => !drag && (view.cursor.value = null)}
+      onPointerLeave={() => !held.current && (view.cursor.value = null)}
       onDblClick={() => view.back()}
     >
       {children}
