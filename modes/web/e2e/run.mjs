@@ -80,7 +80,10 @@ async function one(browser, name, check, [full, empty, both], recording) {
     console.log(`ok      ${name} (${Date.now() - start} ms)`);
     return 0;
   } catch (error) {
-    console.log(`FAILED  ${name}: ${error.message}`);
+    // Where it stood: messages of what was waited for are alike.
+    const at = /(checks|live)\.mjs:\d+/.exec(error.stack)?.[0];
+    console.log(`FAILED  ${name}: ${error.message}${at ? ` (${at})` : ''}`);
+
     return 1;
   } finally {
     await page.close();

@@ -50,6 +50,14 @@ describe('formatSpan', () => {
   });
 });
 
+describe('short spans', () => {
+  it('are told to the millisecond', () => {
+    const from = at('2026-11-27T14:05:03.25+01:00');
+    expect(formatSpan(from, from + 3, from)).toEqual(['14:05:03.250', '14:05:06.250']);
+    expect(formatSpan(from, from + 10, from)).toEqual(['14:05:03', '14:05:13']);
+  });
+});
+
 describe('durations', () => {
   it('are whole seconds where that is told', () => {
     expect(formatLength(118.978)).toBe('1m 59s');

@@ -48,9 +48,10 @@ export function formatTime(seconds: number, step: number, now: number = Date.now
   return day === isoDay(new Date(now * 1000)) ? clock(time, step) : `${day} ${clock(time, step)}`;
 }
 
-/** From one time to another, to the second; the day once where it is the same. */
+/** From one time to another, to the second, or to the millisecond if that is not far; the day once where it is the same. */
 export function formatSpan(start: number, end: number, now: number = Date.now() / 1000): [string, string] {
-  const texts = [start, end].map((time) => formatTime(time, 1, now)) as [string, string];
+  const exact = Math.abs(end - start) < 10 ? 0.1 : 1;
+  const texts = [start, end].map((time) => formatTime(time, exact, now)) as [string, string];
   const [day, of] = texts.map((text) => /^\S+ /.exec(text)?.[0]);
   return day && day === of ? [texts[0], texts[1].slice(day.length)] : texts;
 }
