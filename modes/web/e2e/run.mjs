@@ -83,7 +83,6 @@ async function one(browser, name, check, [full, empty, both], recording) {
     // Where it stood: messages of what was waited for are alike.
     const at = /(checks|live)\.mjs:\d+/.exec(error.stack)?.[0];
     console.log(`FAILED  ${name}: ${error.message}${at ? ` (${at})` : ''}`);
-
     return 1;
   } finally {
     await page.close();
