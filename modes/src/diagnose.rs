@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rezolus_store::labels::NAME;
-use rezolus_store::matcher::Op;
 use rezolus_store::promql::{self, Error, ErrorKind, Value};
 use rezolus_store::{Matcher, Source};
 use serde::Serialize;
@@ -283,11 +282,7 @@ impl Asker<'_> {
         if names.is_empty() || labels.is_empty() || !self.is_there(&names)? {
             return Ok(Failed::Missing(metric));
         }
-        let told = |one: &Matcher| match &one.op {
-            Op::Equal(value) => format!("{}={value:?}", one.name),
-            _ => format!("such a {}", one.name),
-        };
-        let labels: Vec<String> = labels.iter().map(told).collect();
+        let labels: Vec<String> = labels.iter().map(Matcher::to_string).collect();
         Ok(Failed::Refused(format!("{metric} has no series with {}", labels.join(" and "))))
     }
 

@@ -484,7 +484,8 @@ fn spin(time: u64) {
     }
 }
 
-fn thread_time() -> u64 {
+/// CPU time of the calling thread, ns.
+pub fn thread_time() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: fills in the timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -508,7 +509,7 @@ fn cpus() -> usize {
 }
 
 /// The columns of /proc/stat by CPU, in nanoseconds.
-fn proc_stat() -> Vec<[u64; 10]> {
+pub fn proc_stat() -> Vec<[u64; 10]> {
     let text = fs::read_to_string("/proc/stat").unwrap();
     let lines = text.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "));
     lines

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, BUCKETS, Delta, bounds, bucket_of, quantile_bucket};
+use crate::cpu;
 
 pub mod worker;
 
@@ -121,13 +122,13 @@ fn root_sleep_is_time_off_the_cpu() {
     let agent = Agent::start(&["scheduler"]);
     let cgroup = Cgroup::new(&agent, PER_CGROUP);
     let mut worker = Worker::new(&cgroup, || {
-        let (started, ran) = (Instant::now(), thread_time());
+        let (started, ran) = (Instant::now(), cpu::thread_time());
         for _ in 0..NAPS {
             let length = libc::timespec { tv_sec: 0, tv_nsec: LENGTH as i64 };
             // SAFETY: the length is ours; no remainder is wanted.
             unsafe { libc::nanosleep(&length, std::ptr::null_mut()) };
         }
-        [started.elapsed().as_nanos() as u64, thread_time() - ran]
+        [started.elapsed().as_nanos() as u64, cpu::thread_time() - ran]
     });
     let (waiting, stolen) = (Instant::now(), stolen());
     let mut report = [0; 2];
@@ -154,20 +155,10 @@ fn root_sleep_is_time_off_the_cpu() {
     assert!(naps >= NAPS, "{naps} naps");
 }
 
-/// CPU time of the calling thread, ns.
-fn thread_time() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes into a structure of ours.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// What the hypervisor took of all CPUs since boot, ns; the kernel tells it in ticks.
+/// What the hypervisor took of all CPUs since boot, ns; the kernel tells it in steps of 10 ms.
 fn stolen() -> u64 {
-    let text = fs::read_to_string("/proc/stat").unwrap();
-    let ticks: u64 = text.lines().next().unwrap().split_whitespace().nth(8).unwrap().parse().unwrap();
-    // SAFETY: reads a constant of the system.
-    ticks * (1_000_000_000 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64)
+    const STEAL: usize = 7;
+    cpu::proc_stat().iter().map(|columns| columns[STEAL]).sum()
 }
 
 /// The kernel's own account of how long a task waited for a CPU.
