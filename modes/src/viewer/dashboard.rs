@@ -110,10 +110,11 @@ pub fn pages(inputs: &[Arc<Opened>], source: &dyn Source) -> Vec<Dashboard> {
     let reasons = Reasons::new(inputs);
     let mut there: HashMap<String, bool> = HashMap::new();
     let mut pages: Vec<Dashboard> = pages.into_values().collect();
+    let selected = selected(&pages);
     for page in &mut pages {
         for chart in page.groups.iter_mut().flat_map(|group| &mut group.charts) {
-            chart.missing =
-                missing(chart, source, &mut there).map(|lacking| reasons.lacking(&page.id, &lacking));
+            chart.missing = missing(chart, source, &selected, &mut there)
+                .map(|lacking| reasons.lacking(&page.id, &lacking));
         }
     }
     // Nothing is known of why a foreign recording lacks what others have: it is no news.
@@ -141,8 +142,26 @@ struct Lacking {
     labels: Option<String>,
 }
 
+/// What the queries of pages select, but for those that are wrong.
+fn selected(pages: &[Dashboard]) -> HashMap<String, Selects> {
+    let charts = pages.iter().flat_map(|page| &page.groups).flat_map(|group| &group.charts);
+    let queries: Vec<String> = charts.flat_map(|chart| &chart.queries).map(filled).collect();
+    let selects = promql::selects_each(&queries);
+    queries.into_iter().zip(selects).filter_map(|(query, selects)| Some((query, selects.ok()?))).collect()
+}
+
+/// A query as it is read to know what it selects.
+fn filled(query: &Query) -> String {
+    text::fill(&query.query, "10s", "0.5")
+}
+
 /// The first for want of which a chart can show nothing.
-fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>) -> Option<Lacking> {
+fn missing(
+    chart: &Chart,
+    source: &dyn Source,
+    selected: &HashMap<String, Selects>,
+    there: &mut HashMap<String, bool>,
+) -> Option<Lacking> {
     let mut is_there = |matchers: &[Matcher]| {
         let known = || source.series(matchers, i64::MIN, i64::MAX).is_ok_and(|all| !all.is_empty());
         *there.entry(format!("{matchers:?}")).or_insert_with(known)
@@ -150,17 +169,12 @@ fn missing(chart: &Chart, source: &dyn Source, there: &mut HashMap<String, bool>
     let mut first = None;
     for query in &chart.queries {
         // Queries that are wrong say so when they are asked.
-        let Ok(Selects { selectors, alternatives }) =
-            promql::selects(&text::fill(&query.query, "10s", "0.5"))
-        else {
-            return None;
-        };
-        let (found, absent): (Vec<_>, Vec<_>) =
-            selectors.into_iter().partition(|matchers| is_there(matchers));
-        if absent.is_empty() || (alternatives && !found.is_empty()) {
+        let Selects { selectors, alternatives } = selected.get(&filled(query))?;
+        let (found, absent): (Vec<_>, Vec<_>) = selectors.iter().partition(|matchers| is_there(matchers));
+        if absent.is_empty() || (*alternatives && !found.is_empty()) {
             return None;
         }
-        first = first.or_else(|| absent.into_iter().next());
+        first = first.or_else(|| absent.first().map(|matchers| matchers.to_vec()));
     }
     let (name, labels): (Vec<_>, Vec<_>) =
         first?.into_iter().partition(|matcher| matcher.name == rezolus_store::labels::NAME);

@@ -20,15 +20,23 @@ pub struct Selects {
 ///
 /// When it is no query.
 pub fn selects(query: &str) -> Result<Selects, Error> {
-    parse::with_room(|| {
-        let node = parse::query(query, Times::default())?;
-        let mut found = Selects::default();
-        found.visit(&node);
-        Ok(found)
-    })
+    parse::with_room(|| Selects::of(query))
+}
+
+/// The selectors of each query, in their order. They are read on one thread, where [`selects`] starts one each time.
+pub fn selects_each(queries: &[String]) -> Vec<Result<Selects, Error>> {
+    let all = parse::with_room(|| Ok(queries.iter().map(|query| Selects::of(query)).collect()));
+    all.unwrap_or_else(|error| vec![Err(error); queries.len()])
 }
 
 impl Selects {
+    fn of(query: &str) -> Result<Self, Error> {
+        let node = parse::query(query, Times::default())?;
+        let mut found = Self::default();
+        found.visit(&node);
+        Ok(found)
+    }
+
     fn visit(&mut self, node: &Node) {
         match node {
             Node::Number(_) | Node::String(_) => {}
