@@ -4,6 +4,7 @@
 //! asks several things for one answer takes them from the same ones.
 
 pub(crate) mod about;
+mod ahead;
 mod assets;
 pub mod body;
 pub mod dashboard;
@@ -22,6 +23,7 @@ pub(crate) mod text;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -87,6 +89,8 @@ pub struct Viewer {
     options: Options,
     /// How often inputs were exchanged.
     changed: watch::Sender<u64>,
+    /// Of which exchange histograms are decoded ahead, and one more.
+    ahead: AtomicU64,
     stopped: watch::Receiver<bool>,
 }
 
@@ -124,6 +128,7 @@ impl Viewer {
             runner: Runner::new(options.api.concurrency.saturating_mul(TOGETHER)),
             options,
             changed: watch::Sender::new(0),
+            ahead: AtomicU64::new(0),
             stopped,
         }))
     }
@@ -273,7 +278,12 @@ async fn state(Shared(viewer): Handle) -> Answer {
 }
 
 async fn dashboards(Shared(viewer): Handle) -> Answer {
-    let pages = viewer.work(|viewer, _| Ok(viewer.pages())).await?;
+    let pages = viewer.clone().work(|viewer, _| Ok(viewer.pages())).await?;
+    // Somebody looks at it.
+    let exchange = *viewer.changed.borrow() + 1;
+    if viewer.ahead.swap(exchange, Ordering::Relaxed) != exchange {
+        ahead::start(&viewer);
+    }
     Ok(told(json!({"dashboards": pages})))
 }
 

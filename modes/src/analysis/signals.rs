@@ -406,7 +406,7 @@ impl Made<'_> {
 fn metrics(template: &str) -> Result<Vec<String>, Error> {
     let filled = text::fill(&with(template, &Labels::default()), "1s", "0.5");
     let mut names = BTreeSet::new();
-    for matchers in promql::selects(&filled)?.selectors {
+    for matchers in promql::selects(&filled)? {
         for matcher in matchers.iter().filter(|matcher| matcher.name == NAME) {
             if let Op::Equal(name) = &matcher.op {
                 names.insert(name.clone());

@@ -348,7 +348,7 @@ pub fn there(name: &str, inputs: &Inputs, query: &str) -> Result<Vec<String>, Fa
 fn reads(inputs: &Inputs, query: &str) -> Result<(Vec<Read>, Vec<Absent>), Error> {
     let filled = text::fill(query, "10s", "0.5");
     let selectors = match promql::selects(&filled) {
-        Ok(selects) => selects.selectors,
+        Ok(selectors) => selectors,
         // What is wrong with it is told when it is evaluated, where the length of the span is known.
         Err(_) => return Ok(Default::default()),
     };
@@ -394,20 +394,10 @@ fn missing(inputs: &Inputs, matchers: &[Matcher], names: &[String]) -> Absent {
 fn selector(matchers: &[Matcher]) -> String {
     let (mut name, mut others) = ("", Vec::new());
     for matcher in matchers {
-        let operator = match &matcher.op {
-            Op::Equal(value) if matcher.name == NAME => {
-                name = value;
-                continue;
-            }
-            Op::Equal(_) => "=",
-            Op::NotEqual(_) => "!=",
-            Op::Matches(_) => "=~",
-            Op::NotMatches(_) => "!~",
-        };
-        let value = matcher.value();
-        // An expression is kept with what makes it match the whole.
-        let value = value.strip_prefix("^(?s:").and_then(|value| value.strip_suffix(")$")).unwrap_or(value);
-        others.push(format!("{}{operator}{value:?}", matcher.name));
+        match &matcher.op {
+            Op::Equal(value) if matcher.name == NAME => name = value,
+            _ => others.push(matcher.to_string()),
+        }
     }
     if others.is_empty() { name.into() } else { format!("{name}{{{}}}", others.join(", ")) }
 }

@@ -211,9 +211,9 @@ impl Diagnosis {
 
 /// The metrics a query asks for by name.
 fn names(query: &str) -> BTreeSet<String> {
-    let selects = promql::selects(&sample(query)).unwrap_or_default();
+    let selectors = promql::selects(&sample(query)).unwrap_or_default();
     let name = |matcher: &&Matcher| matcher.name == NAME && matches!(matcher.op, Op::Equal(_));
-    let names = selects.selectors.iter().filter_map(|matchers| matchers.iter().find(name));
+    let names = selectors.iter().filter_map(|matchers| matchers.iter().find(name));
     names.map(|matcher| matcher.value().to_string()).collect()
 }
 

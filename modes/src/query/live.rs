@@ -22,6 +22,11 @@ use crate::source::{Endpoint, Kind};
 
 /// After so many ticks they become a Parquet file in memory: a tenth of the room.
 const MOST_TICKS: usize = 512;
+/// Or after this part of the window. A file goes as a whole, when its last tick is too old: what
+/// is gone from the agent (cgroups, tasks) takes room for as much longer than the window.
+const PARTS: u64 = 8;
+/// But a file of fewer is mostly footer.
+const FEWEST_TICKS: usize = 16;
 /// So do they when they are about this large.
 const MOST_BYTES: usize = 8 << 20;
 /// What a column of such a file costs besides its values.
@@ -113,6 +118,7 @@ impl Live {
 pub struct Window {
     interval: i64,
     length: u64,
+    most_ticks: usize,
     most_bytes: usize,
     /// Sealed parts, and the ticks after them as of when somebody last asked.
     recording: RwLock<Shown>,
@@ -139,9 +145,11 @@ impl Window {
     pub fn new(extra: &[(String, String)], options: &Options) -> Self {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let recording = Recording::new(extra, options.cache.clone());
+        let ticks = nanos(options.window) / nanos(options.interval).max(1);
         Self {
             interval: i64::try_from(nanos(options.interval)).unwrap_or(i64::MAX),
             length: nanos(options.window),
+            most_ticks: ((ticks / PARTS) as usize).clamp(FEWEST_TICKS, MOST_TICKS),
             most_bytes: options.window_bytes,
             recording: RwLock::new(Shown { recording, tail: None }),
             tail: Mutex::new(Ticks {
@@ -164,7 +172,8 @@ impl Window {
         }
         // Copied only if a query looked at it meanwhile.
         Arc::make_mut(&mut tail.rows).append(now as u64, &[Some(snapshot.clone())]);
-        let full = tail.rows.rows() >= MOST_TICKS || tail.rows.bytes() >= MOST_BYTES.min(self.most_bytes / 4);
+        let full =
+            tail.rows.rows() >= self.most_ticks || tail.rows.bytes() >= MOST_BYTES.min(self.most_bytes / 4);
         if full {
             self.seal(&mut tail);
         }

@@ -21,12 +21,20 @@ fn describe(name: &str, labels: &[(&str, &str)]) -> MetricDesc {
     MetricDesc { name: name.into(), metadata }
 }
 
-/// A counter, a gauge that is sometimes not there, and a histogram.
 fn snapshot(at: u64) -> Arc<Snapshot> {
+    snapshot_with(at, &[])
+}
+
+/// A counter, a gauge that is sometimes not there, and a histogram; and more counters.
+fn snapshot_with(at: u64, counters: &[&str]) -> Arc<Snapshot> {
     let mut schema = GroupSchema::default();
     let mut numbers = Numbers::default();
     schema.counters.push(describe("events", &[("id", "0")]));
     numbers.counters.push(Some(at * 2));
+    for name in counters {
+        schema.counters.push(describe(name, &[]));
+        numbers.counters.push(Some(at));
+    }
     schema.gauges.push(describe("level", &[]));
     numbers.gauges.push((at % 5 != 3).then_some(-(at as i64)));
     schema.histograms.push(describe("latency", &[("grouping_power", "3"), ("max_value_power", "64")]));
@@ -82,8 +90,8 @@ fn a_window_is_as_long_as_it_may_be() {
     for at in 301..=3000 {
         window.append(&snapshot(at));
     }
-    // Sealed every 512 ticks, of which none is older than it may be.
-    check(&window, 1537..3001);
+    // Sealed every 125 ticks, an eighth of it; none was older than it may be when the last one came.
+    check(&window, 1876..3001);
     assert_eq!(window.metadata()["events"].kind, "counter");
     let small = Window::new(&[], &Options { window_bytes: 20_000, ..Options::default() });
     for at in 1..=2000 {
@@ -92,6 +100,21 @@ fn a_window_is_as_long_as_it_may_be() {
     let (first, last) = small.range().unwrap();
     assert!(first > 1000 * SECOND && last == 2000 * SECOND, "{first}");
     check(&small, first / SECOND..2001);
+}
+
+#[test]
+fn what_is_gone_goes_with_the_window() {
+    let window = Window::new(&[], &Options { window: Duration::from_secs(60), ..Options::default() });
+    let series =
+        || window.series(&[Matcher::equal("__name__", "passing")], i64::MIN, i64::MAX).unwrap().len();
+    (1..=100).for_each(|at| window.append(&snapshot_with(at, &["passing"])));
+    (101..=160).for_each(|at| window.append(&snapshot(at)));
+    assert_eq!(series(), 1);
+    // Its last ticks are in a part of 16.
+    (161..=160 + 16).for_each(|at| window.append(&snapshot(at)));
+    assert_eq!(series(), 0);
+    assert!(!window.metadata().contains_key("passing"));
+    assert_eq!(window.range(), Some((113 * SECOND, 176 * SECOND)));
 }
 
 #[test]

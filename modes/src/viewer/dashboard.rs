@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rezolus_store::promql::{self, Selects};
+use rezolus_store::promql;
 use rezolus_store::{Matcher, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,13 +108,12 @@ pub fn pages(inputs: &[Arc<Opened>], source: &dyn Source) -> Vec<Dashboard> {
         }
     }
     let reasons = Reasons::new(inputs);
-    let mut there: HashMap<String, bool> = HashMap::new();
     let mut pages: Vec<Dashboard> = pages.into_values().collect();
-    let selected = selected(&pages);
+    let charts = pages.iter().flat_map(|page| &page.groups).flat_map(|group| &group.charts);
+    let mut all = lacking(&charts.collect::<Vec<_>>(), source).into_iter();
     for page in &mut pages {
         for chart in page.groups.iter_mut().flat_map(|group| &mut group.charts) {
-            chart.missing = missing(chart, source, &selected, &mut there)
-                .map(|lacking| reasons.lacking(&page.id, &lacking));
+            chart.missing = all.next().flatten().map(|lacking| reasons.lacking(&page.id, &lacking));
         }
     }
     // Nothing is known of why a foreign recording lacks what others have: it is no news.
@@ -142,46 +141,29 @@ struct Lacking {
     labels: Option<String>,
 }
 
-/// What the queries of pages select, but for those that are wrong.
-fn selected(pages: &[Dashboard]) -> HashMap<String, Selects> {
-    let charts = pages.iter().flat_map(|page| &page.groups).flat_map(|group| &group.charts);
-    let queries: Vec<String> = charts.flat_map(|chart| &chart.queries).map(filled).collect();
-    let selects = promql::selects_each(&queries);
-    queries.into_iter().zip(selects).filter_map(|(query, selects)| Some((query, selects.ok()?))).collect()
-}
-
-/// A query as it is read to know what it selects.
-fn filled(query: &Query) -> String {
-    text::fill(&query.query, "10s", "0.5")
-}
-
-/// The first for want of which a chart can show nothing.
-fn missing(
-    chart: &Chart,
-    source: &dyn Source,
-    selected: &HashMap<String, Selects>,
-    there: &mut HashMap<String, bool>,
-) -> Option<Lacking> {
-    let mut is_there = |matchers: &[Matcher]| {
-        let known = || source.series(matchers, i64::MIN, i64::MAX).is_ok_and(|all| !all.is_empty());
-        *there.entry(format!("{matchers:?}")).or_insert_with(known)
+/// For want of what a chart can show nothing: all of its queries give nothing.
+fn lacking(charts: &[&Chart], source: &dyn Source) -> Vec<Option<Lacking>> {
+    let mut known: HashMap<String, bool> = HashMap::new();
+    let mut there = |matchers: &[Matcher]| {
+        let ask = || source.series(matchers, i64::MIN, i64::MAX).is_ok_and(|all| !all.is_empty());
+        *known.entry(format!("{matchers:?}")).or_insert_with(ask)
     };
-    let mut first = None;
-    for query in &chart.queries {
+    let filled = |query: &Query| text::fill(&query.query, "10s", "0.5");
+    let queries: Vec<String> = charts.iter().flat_map(|chart| &chart.queries).map(filled).collect();
+    let mut missing = promql::missing_each(&queries, &mut there).into_iter();
+    let of = |chart: &&Chart| {
+        let missing: Vec<_> = missing.by_ref().take(chart.queries.len()).collect();
         // Queries that are wrong say so when they are asked.
-        let Selects { selectors, alternatives } = selected.get(&filled(query))?;
-        let (found, absent): (Vec<_>, Vec<_>) = selectors.iter().partition(|matchers| is_there(matchers));
-        if absent.is_empty() || (*alternatives && !found.is_empty()) {
-            return None;
-        }
-        first = first.or_else(|| absent.first().map(|matchers| matchers.to_vec()));
-    }
-    let (name, labels): (Vec<_>, Vec<_>) =
-        first?.into_iter().partition(|matcher| matcher.name == rezolus_store::labels::NAME);
-    let metric = name.first().map_or_else(|| "a metric".into(), |matcher| matcher.value().to_string());
-    let others = !labels.is_empty() && !name.is_empty() && is_there(&name);
-    let labels = others.then(|| labels.iter().map(Matcher::to_string).collect::<Vec<_>>().join(", "));
-    Some(Lacking { metric, labels })
+        let all: Option<Vec<_>> = missing.into_iter().map(|missing| missing.ok().flatten()).collect();
+        let first = all?.into_iter().next()?;
+        let (name, labels): (Vec<_>, Vec<_>) =
+            first.into_iter().partition(|matcher| matcher.name == rezolus_store::labels::NAME);
+        let metric = name.first().map_or_else(|| "a metric".into(), |matcher| matcher.value().to_string());
+        let others = !labels.is_empty() && !name.is_empty() && there(&name);
+        let labels = others.then(|| labels.iter().map(Matcher::to_string).collect::<Vec<_>>().join(", "));
+        Some(Lacking { metric, labels })
+    };
+    charts.iter().map(of).collect()
 }
 
 /// Why metrics are not there, as far as inputs know.
@@ -290,7 +272,7 @@ mod tests {
             for chart in page.groups.iter().flat_map(|group| &group.charts) {
                 for Query { query, .. } in &chart.queries {
                     let selects = promql::selects(&text::fill(query, "10s", "0.5"));
-                    assert!(selects.is_ok_and(|selects| !selects.selectors.is_empty()), "{id}: {query}");
+                    assert!(selects.is_ok_and(|selectors| !selectors.is_empty()), "{id}: {query}");
                 }
             }
         }

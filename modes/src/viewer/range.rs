@@ -363,7 +363,7 @@ fn histograms(
 pub fn weight(source: &dyn Source, query: &str, start: i64, end: i64) -> Result<usize, Error> {
     let filled = text::filled(query, "1s", "0.5");
     let selectors = match promql::selects(&filled.text) {
-        Ok(selects) => selects.selectors,
+        Ok(selectors) => selectors,
         // Whether `[range()]` is good is seen only when it is known how long that is.
         Err(_) if is_of_the_whole(&filled.text) => Vec::new(),
         Err(error) => return Err(in_place(error, &filled, query, 0)),

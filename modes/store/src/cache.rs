@@ -191,6 +191,11 @@ impl Cache {
         (inner.entries, inner.bytes) = (entries, bytes);
     }
 
+    /// How many bytes it holds at most.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
     pub fn stats(&self) -> Stats {
         let inner = self.inner.lock();
         Stats {

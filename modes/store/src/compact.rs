@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::histogram::FloatHistogram;
+use crate::histogram::{CUSTOM_SCHEMA, FloatHistogram};
 use crate::recording::Histograms;
 
 /// Cumulative histograms with the same buckets, none of them missing, and no
@@ -180,6 +180,18 @@ impl Cursor<'_> {
     pub fn histogram(&self) -> FloatHistogram {
         let counts = self.used.iter().map(|&bucket| (bucket as usize, self.counts[bucket as usize]));
         FloatHistogram::from_h2(self.of.bounds(), counts)
+    }
+
+    /// Count and sum of [`Self::since`], which takes much less time.
+    pub fn sums_since(&self, before: &Self, factor: f64, middles: &[f64]) -> FloatHistogram {
+        let (mut count, mut sum) = (0.0, 0.0);
+        for &bucket in &self.used {
+            let bucket = bucket as usize;
+            let observed = self.counts[bucket].wrapping_sub(before.counts[bucket]) as f64 * factor;
+            count += observed;
+            sum += observed * middles[bucket];
+        }
+        FloatHistogram { schema: CUSTOM_SCHEMA, count, sum, ..FloatHistogram::default() }
     }
 
     /// What came since another place, each count times a factor.

@@ -18,8 +18,15 @@ pub enum Op {
     Equal(String),
     NotEqual(String),
     /// The whole value has to match.
-    Matches(Regex),
-    NotMatches(Regex),
+    Matches(Expression),
+    NotMatches(Expression),
+}
+
+/// A regular expression, as somebody wrote it and as it is matched.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    written: String,
+    regex: Regex,
 }
 
 impl Matcher {
@@ -37,16 +44,16 @@ impl Matcher {
     ///
     /// When it is none, or one that would take too much room.
     pub fn regex(name: impl Into<String>, expression: &str, negated: bool) -> Result<Self, String> {
-        let regex = anchored(expression)?;
-        let op = if negated { Op::NotMatches(regex) } else { Op::Matches(regex) };
+        let expression = Expression { written: expression.into(), regex: anchored(expression)? };
+        let op = if negated { Op::NotMatches(expression) } else { Op::Matches(expression) };
         Ok(Self { name: name.into(), op })
     }
 
-    /// What the value is compared with.
+    /// What the value is compared with, as it was written.
     pub fn value(&self) -> &str {
         match &self.op {
             Op::Equal(value) | Op::NotEqual(value) => value,
-            Op::Matches(regex) | Op::NotMatches(regex) => regex.as_str(),
+            Op::Matches(expression) | Op::NotMatches(expression) => &expression.written,
         }
     }
 
@@ -54,8 +61,8 @@ impl Matcher {
         match &self.op {
             Op::Equal(wanted) => wanted == value,
             Op::NotEqual(other) => other != value,
-            Op::Matches(regex) => regex.is_match(value),
-            Op::NotMatches(regex) => !regex.is_match(value),
+            Op::Matches(expression) => expression.regex.is_match(value),
+            Op::NotMatches(expression) => !expression.regex.is_match(value),
         }
     }
 }
@@ -63,24 +70,15 @@ impl Matcher {
 /// As it stands in a selector: `name=~"value"`.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (op, value) = match &self.op {
-            Op::Equal(value) => ("=", value.as_str()),
-            Op::NotEqual(value) => ("!=", value.as_str()),
-            Op::Matches(regex) => ("=~", inside(regex)),
-            Op::NotMatches(regex) => ("!~", inside(regex)),
+        let op = match &self.op {
+            Op::Equal(_) => "=",
+            Op::NotEqual(_) => "!=",
+            Op::Matches(_) => "=~",
+            Op::NotMatches(_) => "!~",
         };
-        write!(f, "{}{op}{value:?}", self.name)
+        write!(f, "{}{op}{:?}", self.name, self.value())
     }
 }
-
-/// An expression without what [`anchored`] puts around it.
-fn inside(regex: &Regex) -> &str {
-    let all = regex.as_str();
-    all.strip_prefix(BEFORE).and_then(|rest| rest.strip_suffix(AFTER)).unwrap_or(all)
-}
-
-const BEFORE: &str = "^(?s:";
-const AFTER: &str = ")$";
 
 /// An expression, as Go has them, that has to match a whole string. As in Prometheus
 /// `.` stands for newlines too.
@@ -90,7 +88,7 @@ const AFTER: &str = ")$";
 /// When it is none, or one that would take too much room.
 pub fn anchored(expression: &str) -> Result<Regex, String> {
     let translated = go::translate(expression)?;
-    Regex::new(&format!("{BEFORE}{translated}{AFTER}"))
+    Regex::new(&format!("^(?s:{translated})$"))
         .map_err(|why| format!("error parsing regexp: {why}: `{expression}`"))
 }
 
@@ -103,7 +101,7 @@ mod tests {
         let written = |matcher: Matcher| matcher.to_string();
         assert_eq!(written(Matcher::equal("a", "say \"b\"")), r#"a="say \"b\"""#);
         assert_eq!(written(Matcher::not_equal("a", "")), r#"a!="""#);
-        assert_eq!(written(Matcher::regex("a", "b|c.*", false).unwrap()), r#"a=~"b|c.*""#);
+        assert_eq!(written(Matcher::regex("a", "b|c_d.*", false).unwrap()), r#"a=~"b|c_d.*""#);
         assert_eq!(written(Matcher::regex("a", "b", true).unwrap()), r#"a!~"b""#);
     }
 

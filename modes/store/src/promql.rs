@@ -20,7 +20,7 @@ mod window;
 pub use error::{Error, ErrorKind, Notes};
 pub use parse::selector as parse_selector;
 pub use points::{ABSENT, Points, is_absent};
-pub use selects::{Selects, missing, selects, selects_each};
+pub use selects::{missing, missing_each, selects};
 pub use window::{Window, WindowValues};
 
 use ast::Node;

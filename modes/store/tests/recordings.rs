@@ -113,13 +113,17 @@ fn numbers(series: &Series) -> Vec<f64> {
     (0..series.samples.len()).map(|at| number(&series.samples.get(at))).collect()
 }
 
-#[test]
-fn only_what_is_asked_for_is_decoded() {
+/// Of a hundred rows in ten row groups.
+fn five_counters() -> File {
     let mut file = File::at(&(0..100).collect::<Vec<_>>());
     file.group_rows = 10;
-    for name in ["a", "b", "c", "d", "e"] {
-        file = file.with(Column::counter(name).cells((0..100).map(Some)));
-    }
+    let counter = |name| Column::counter(name).cells((0..100).map(Some));
+    ["a", "b", "c", "d", "e"].into_iter().fold(file, |file, name| file.with(counter(name)))
+}
+
+#[test]
+fn only_what_is_asked_for_is_decoded() {
+    let file = five_counters();
     let recording = open(&file);
     let decoded = || recording.cache().stats().decoded;
     assert_eq!(decoded(), 0);
@@ -143,11 +147,7 @@ fn only_what_is_asked_for_is_decoded() {
 
 #[test]
 fn what_several_want_at_a_time_is_decoded_once() {
-    let mut file = File::at(&(0..100).collect::<Vec<_>>());
-    file.group_rows = 10;
-    for name in ["a", "b", "c", "d", "e"] {
-        file = file.with(Column::counter(name).cells((0..100).map(Some)));
-    }
+    let file = five_counters();
     for _ in 0..20 {
         let recording = open(&file);
         let select = |matchers: &[Matcher]| {
@@ -456,7 +456,8 @@ fn queries_are_answered_from_a_file() {
     use rezolus_store::promql::{Options, Value, instant};
     let mut file = File::at(&(0..120).collect::<Vec<_>>())
         .with(Column::counter("c").cells((0..120).map(|v| Some(v * 3))))
-        .with(Column::histogram("h", 1, 3).lists((0..120).map(|v| Some(vec![0, 0, v, v]))));
+        .with(Column::histogram("h", 1, 3).lists((0..120).map(|v| Some(vec![0, 0, v, v]))))
+        .with(Column::histogram("reset", 1, 3).lists((0..120).map(|v| Some(vec![v, 1, v % 57, 0, v]))));
     file.group_rows = 50;
     let recording = open(&file);
     let ask = |query: &str| match instant(&recording, query, START + 110 * SECOND, &Options::default())
@@ -471,4 +472,13 @@ fn queries_are_answered_from_a_file() {
     // Half of the values are 2, half are 3: buckets of (1, 2] and (2, 3].
     assert_eq!(ask("histogram_quantile(0.5, rate(h[1m]))"), [2.0]);
     assert_eq!(ask("histogram_count(increase(h[90s]))"), [180.0]);
+    // Without buckets where nobody looks at them; after a multiplication they are there.
+    for name in ["h", "reset"] {
+        for function in ["histogram_sum", "histogram_count", "histogram_avg"] {
+            let whole = ask(&format!("{function}(rate({name}[70s]) * 1)"));
+            assert_eq!(ask(&format!("{function}(rate({name}[70s]))")), whole);
+            assert_eq!(ask(&format!("{function}((rate({name}[70s])))")), whole);
+        }
+    }
+    assert_eq!(ask("histogram_sum(increase(h[90s]))"), [90.0 * 5.0]);
 }

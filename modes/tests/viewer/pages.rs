@@ -1,8 +1,12 @@
 //! Which pages there are, and why something is not on them.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rezolus_modes::viewer::Options;
 use serde_json::{Value, json};
 
-use super::ask::{Asker, viewer};
+use super::ask::{Asker, form, viewer, with};
 use super::made::{Made, folder, usual};
 
 fn pages(asker: &Asker) -> Vec<Value> {
@@ -162,4 +166,25 @@ fn of_two_what_either_has_is_there() {
     let missing: Vec<_> = reasons(page(&pages, "x")).iter().map(Option::is_some).collect();
     assert_eq!(missing, [false, false, true]);
     assert_eq!(reasons(page(&pages, "y")), [None]);
+}
+
+#[test]
+fn histograms_are_decoded_while_nobody_asks() {
+    let folder = folder();
+    let options = Options::default();
+    let cache = options.query.cache.clone();
+    let decoded = || cache.stats().decoded;
+    let asker = with(&[usual(300).grouped(10).write(&folder, "a.parquet")], options).unwrap();
+    asker.get("/view/dashboards");
+    // Of thirty row groups: times, and two of them. What else is decoded at the beginning is of the last group.
+    let until = Instant::now() + Duration::from_secs(20);
+    while decoded() < 3 * 30 {
+        assert!(Instant::now() < until, "{:?}", cache.stats());
+        sleep(Duration::from_millis(20));
+    }
+    let before = decoded();
+    let query = "sum(histogram_sum(rate(latency[5s])))";
+    let span = [("query", query), ("start", "1795341600"), ("end", "1795341899"), ("points", "100")];
+    assert!(asker.get(&form("/view/range", &span)).status.is_success());
+    assert_eq!(decoded(), before);
 }

@@ -37,7 +37,7 @@ fn declared(plugin: &str) -> Metrics {
 /// What is wrong with a query over these metrics.
 fn faults(query: &str, metrics: &Metrics) -> Vec<String> {
     let mut faults = Vec::new();
-    for matchers in promql::selects(&sample(query)).unwrap().selectors {
+    for matchers in promql::selects(&sample(query)).unwrap() {
         let Some(name) = matchers.iter().find(|matcher| matcher.name == NAME) else {
             faults.push("a selector without a name".into());
             continue;
@@ -50,9 +50,7 @@ fn faults(query: &str, metrics: &Metrics) -> Vec<String> {
             continue;
         };
         for matcher in matchers.iter().filter(|matcher| matcher.name != NAME) {
-            // Expressions are kept with what makes them match the whole.
-            let value = matcher.value().replace(r"\x5F", "_");
-            let alternatives = value.trim_start_matches("^(?s:").trim_end_matches(")$");
+            let alternatives = matcher.value();
             let known = labels.get(&*matcher.name);
             let unknown = |value: &&str| !known.is_some_and(|values| values.contains(*value));
             faults.extend(

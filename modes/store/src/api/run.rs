@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::promql::{Error, ErrorKind};
@@ -29,18 +30,44 @@ impl Drop for Guard {
 pub struct Runner {
     turns: Arc<Semaphore>,
     begun: AtomicU64,
+    /// How much runs, and when the last ended.
+    busy: Arc<Mutex<(usize, Instant)>>,
+}
+
+/// Work that runs as long as this is there.
+struct Running(Arc<Mutex<(usize, Instant)>>);
+
+impl Running {
+    fn new(busy: &Arc<Mutex<(usize, Instant)>>) -> Self {
+        busy.lock().0 += 1;
+        Self(busy.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut busy = self.0.lock();
+        *busy = (busy.0 - 1, Instant::now());
+    }
 }
 
 impl Runner {
     /// At least one.
     pub fn new(at_a_time: usize) -> Self {
         let turns = Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS));
-        Self { turns: Arc::new(turns), begun: AtomicU64::new(0) }
+        let busy = Arc::new(Mutex::new((0, Instant::now())));
+        Self { turns: Arc::new(turns), begun: AtomicU64::new(0), busy }
     }
 
     /// How many were begun so far.
     pub fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    /// For how long nothing has run; zero if something does.
+    pub fn idle_for(&self) -> Duration {
+        let (running, last) = *self.busy.lock();
+        if running > 0 { Duration::ZERO } else { last.elapsed() }
     }
 
     /// Does work on a thread of its own. When what this returns is dropped, the
@@ -66,8 +93,10 @@ impl Runner {
         let flag = Flag::default();
         let guard = Guard(flag.clone());
         let (done, answer) = oneshot::channel();
+        let running = Running::new(&self.busy);
         let run = move || {
             let result = work(flag);
+            drop(running);
             // Others' turn before anybody hears of the answer.
             drop(turn);
             // Nobody may want it.
@@ -87,7 +116,6 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 
@@ -111,6 +139,8 @@ mod tests {
             assert!(waited.is_err());
             heard.recv().unwrap();
             assert_eq!(runner.run(None, |_| Ok(7)).await, Ok(7));
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(runner.idle_for() >= Duration::from_millis(2));
         });
     }
 

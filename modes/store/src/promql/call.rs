@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub nodes: &'a [ast::Node],
     /// Where they are in the query.
     pub places: &'a [Place],
+    /// Nobody looks at the buckets of histograms in the result, only at their counts and sums.
+    pub sums_only: bool,
 }
 
 /// Calls a function. The parser has seen to the arguments' types and number;

@@ -30,6 +30,9 @@ const DEPEND_ON_TIME: [&str; 14] = [
     "step",
 ];
 
+/// These look at count and sum of a histogram, and at nothing else.
+const OF_SUMS: [&str; 3] = ["histogram_avg", "histogram_count", "histogram_sum"];
+
 /// No sample.
 const NONE: usize = usize::MAX;
 
@@ -43,11 +46,13 @@ pub(super) struct Evaluator<'a> {
     pub notes: Notes,
     /// Samples in memory.
     live: usize,
+    /// What is evaluated next is a call of whose histograms only counts and sums are of interest.
+    sums_only: bool,
 }
 
 impl<'a> Evaluator<'a> {
     pub fn new(source: &'a dyn Source, options: &'a Options, whole: Grid) -> Self {
-        Self { source, options, whole, notes: Notes::default(), live: 0 }
+        Self { source, options, whole, notes: Notes::default(), live: 0, sums_only: false }
     }
 
     /// Evaluates a node at all times of a grid.
@@ -244,6 +249,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn call(&mut self, node: &Call, grid: Grid) -> Result<Val, Error> {
+        let sums_only = std::mem::take(&mut self.sums_only);
         if node.function == "timestamp"
             && let Some(Node::Selector(selector)) = node.args.first().map(bare)
         {
@@ -252,6 +258,8 @@ impl<'a> Evaluator<'a> {
         if node.function == "info" {
             return self.info(node, grid).map(Val::Vector);
         }
+        let of_call = matches!(node.args.first().map(bare), Some(Node::Call(_)));
+        self.sums_only = of_call && OF_SUMS.contains(&node.function);
         let args: Vec<Val> = node.args.iter().map(|arg| self.eval(arg, grid)).collect::<Result<_, _>>()?;
         if let Some(Val::Range(vector)) = args.iter().find(|arg| matches!(arg, Val::Range(_)))
             && vector.extension.is_some()
@@ -272,6 +280,7 @@ impl<'a> Evaluator<'a> {
             options,
             nodes: &node.args,
             places: &node.arg_places,
+            sums_only,
         };
         call::call(node.function, args, context)
     }

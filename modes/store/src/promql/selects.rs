@@ -5,62 +5,44 @@ use super::ast::{BinaryOp, Node};
 use super::parse::{self, Times};
 use crate::matcher::Matcher;
 
-/// The selectors of a query.
-#[derive(Clone, Debug, Default)]
-pub struct Selects {
-    /// Of each its matchers, one for the name included.
-    pub selectors: Vec<Vec<Matcher>>,
-    /// Whether something else may stand where one of them selects nothing: `or`, `absent()`.
-    pub alternatives: bool,
-}
-
-/// What a query selects.
+/// The selectors of a query: of each its matchers, one for the name included.
 ///
 /// # Errors
 ///
 /// When it is no query.
-pub fn selects(query: &str) -> Result<Selects, Error> {
-    parse::with_room(|| Selects::of(query))
-}
-
-/// The selectors of each query, in their order. They are read on one thread, where [`selects`] starts one each time.
-pub fn selects_each(queries: &[String]) -> Vec<Result<Selects, Error>> {
-    let all = parse::with_room(|| Ok(queries.iter().map(|query| Selects::of(query)).collect()));
-    all.unwrap_or_else(|error| vec![Err(error); queries.len()])
-}
-
-impl Selects {
-    fn of(query: &str) -> Result<Self, Error> {
-        let node = parse::query(query, Times::default())?;
-        let mut found = Self::default();
-        found.visit(&node);
+pub fn selects(query: &str) -> Result<Vec<Vec<Matcher>>, Error> {
+    parse::with_room(|| {
+        let mut found = Vec::new();
+        visit(&parse::query(query, Times::default())?, &mut found);
         Ok(found)
-    }
+    })
+}
 
-    fn visit(&mut self, node: &Node) {
-        match node {
-            Node::Number(_) | Node::String(_) => {}
-            Node::Selector(selector) | Node::Range(selector, _) => {
-                self.selectors.push(selector.matchers.clone());
-            }
-            Node::Subquery(subquery) => self.visit(&subquery.inner),
-            Node::Call(call) => {
-                self.alternatives |=
-                    matches!(call.function, "absent" | "absent_over_time" | "vector" | "time");
-                call.args.iter().for_each(|node| self.visit(node));
-            }
-            Node::Aggregate(aggregate) => {
-                self.visit(&aggregate.inner);
-                aggregate.param.iter().for_each(|node| self.visit(node));
-            }
-            Node::Binary(binary) => {
-                self.alternatives |= matches!(binary.op, BinaryOp::Or | BinaryOp::Unless);
-                self.visit(&binary.lhs);
-                self.visit(&binary.rhs);
-            }
-            Node::Negate(node) | Node::Paren(node) => self.visit(node),
+fn visit(node: &Node, found: &mut Vec<Vec<Matcher>>) {
+    match node {
+        Node::Number(_) | Node::String(_) => {}
+        Node::Selector(selector) | Node::Range(selector, _) => found.push(selector.matchers.clone()),
+        Node::Subquery(subquery) => visit(&subquery.inner, found),
+        Node::Call(call) => call.args.iter().for_each(|node| visit(node, found)),
+        Node::Aggregate(aggregate) => {
+            visit(&aggregate.inner, found);
+            aggregate.param.iter().for_each(|node| visit(node, found));
         }
+        Node::Binary(binary) => {
+            visit(&binary.lhs, found);
+            visit(&binary.rhs, found);
+        }
+        Node::Negate(node) | Node::Paren(node) => visit(node, found),
     }
+}
+
+/// [`missing`] of each query, in their order, on one thread with a large stack.
+pub fn missing_each(
+    queries: &[String],
+    there: &mut (dyn FnMut(&[Matcher]) -> bool + Send),
+) -> Vec<Result<Option<Vec<Matcher>>, Error>> {
+    let all = parse::with_room(|| Ok(queries.iter().map(|query| missing(query, there)).collect()));
+    all.unwrap_or_else(|error| vec![Err(error); queries.len()])
 }
 
 /// The matchers of a selector for want of which a query can give nothing, if `there` says of so many that nothing
@@ -108,10 +90,8 @@ mod tests {
     fn all_selectors_are_found() {
         let found =
             selects("sum(rate(a{x=\"1\"}[5s])) / -(b) + topk(scalar(c), max_over_time(d[1m:1s]))").unwrap();
-        let names: Vec<_> = found.selectors.iter().map(|matchers| matchers[0].value()).collect();
+        let names: Vec<_> = found.iter().map(|matchers| matchers[0].value()).collect();
         assert_eq!(names, ["a", "b", "d", "c"]);
-        assert!(!found.alternatives);
-        assert!(selects("a or b").unwrap().alternatives);
         assert!(selects("a +").is_err());
     }
 

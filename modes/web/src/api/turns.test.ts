@@ -19,7 +19,7 @@ function bench(most: number) {
     ends.get(name)!(fail);
     await tick();
   };
-  return { began, ask, end };
+  return { turns, began, ask, end };
 }
 
 const tick = () => new Promise((done) => setTimeout(done, 5));
@@ -38,7 +38,7 @@ test('the least rank goes first, and no more run than may', async () => {
 });
 
 test('what nobody sees waits for all that is seen, unless it comes into sight', async () => {
-  const { began, ask, end } = bench(4);
+  const { turns, began, ask, end } = bench(4);
   let rank = BEHIND;
   void ask('near', () => rank);
   void ask('far', BEHIND);
@@ -52,8 +52,10 @@ test('what nobody sees waits for all that is seen, unless it comes into sight', 
   await end('seen');
   await end('near');
   expect(began).not.toContain('far');
+  expect(turns.busy).toBe(true);
   await end('also seen');
   expect(began).toContain('far');
+  expect(turns.busy).toBe(false);
 });
 
 test('what is aborted never begins, and what fails makes room', async () => {

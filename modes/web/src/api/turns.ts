@@ -43,6 +43,11 @@ export class Turns {
     });
   }
 
+  /** Whether anything that somebody sees has not been answered. */
+  get busy(): boolean {
+    return [...this.running, ...this.waiting].some((one) => one.rank() < BEHIND);
+  }
+
   private look() {
     clearTimeout(this.timer);
     this.timer = undefined;

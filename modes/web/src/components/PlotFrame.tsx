@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import type { Drawn, Heat, Lines } from '../lib/drawn';
@@ -40,7 +40,8 @@ export function PlotFrame(props: Props) {
   const dark = view.dark.value;
   const onlyKey = only ? [...only].join('\n') : '';
 
-  useEffect(() => {
+  // In the frame in which its card is.
+  useLayoutEffect(() => {
     const at = view.shown.peek();
     const plot =
       drawn.kind === 'lines' && shape === 'lines'

@@ -3,8 +3,17 @@ import { timeTicks } from '../lib/time';
 /** Room around what is drawn, in CSS pixels: the same for all charts, so that their time axes are in line. */
 export const ROOM = { left: 72, right: 10, top: 8, bottom: 22 };
 
-/** A colour of the style sheet. */
-export const css = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const colors = new Map<string, string>();
+
+/** A colour of the style sheet. Asked once for each theme: between two charts the answer takes computing all styles again. */
+export function css(name: string): string {
+  const root = document.documentElement;
+  const key = `${root.dataset.theme} ${name}`;
+  const color = colors.get(key) ?? getComputedStyle(root).getPropertyValue(name).trim();
+  // Nothing before there is a style sheet.
+  if (color) colors.set(key, color);
+  return color;
+}
 
 export const FONT = '11px system-ui, sans-serif';
 

@@ -2,7 +2,7 @@ import uPlot from 'uplot';
 import type { Line, Lines } from '../lib/drawn';
 import { totalOf } from '../lib/drawn';
 import { bands, extent, isolated, lotTimes, stacked, type Column } from '../lib/envelope';
-import { seriesColor } from '../lib/palette';
+import { mixed, seriesColor } from '../lib/palette';
 import { axisTicks, axisUnit, formatValue } from '../lib/units';
 import type { Range } from '../state/view';
 import { filling, type Area } from './area';
@@ -45,7 +45,9 @@ export class LinePlot {
     const { width, height, log } = this.options;
     const unit = axisUnit(this.options.unit);
     const stroke = css('--muted');
-    const grid = { stroke: css('--grid'), width: 1 };
+    // Over what is piled up, since nothing is seen through that.
+    const over = this.options.stacked;
+    const grid = { stroke: over ? `${stroke}2c` : css('--grid'), width: 1 };
     const count = Math.max(2, Math.floor((height - 30) / 34));
     const axis = { stroke, grid, font: FONT, ticks: { show: false } };
     const label = (ticks: { value: number; label: string }[]) => (_: uPlot, splits: number[]) =>
@@ -65,6 +67,7 @@ export class LinePlot {
         y: { distr: log ? 3 : 1, range: () => limits },
       },
       series: [{}, ...built.series],
+      drawOrder: (over ? ['series', 'axes'] : ['axes', 'series']) as uPlot.DrawOrderKey[],
       axes: [
         { ...axis, size: ROOM.bottom, gap: 4, splits: () => x().map((t) => t.value), values: (u, s) => label(x())(u, s) },
         { ...axis, size: ROOM.left, gap: 6, ...(log ? logTicks : { splits: () => y.map((t) => t.value), values: label(y) }) },
@@ -102,6 +105,9 @@ const shownOf = (drawn: Lines, { only }: LineOptions) => drawn.lines.filter((l) 
 /** B is dashed. */
 const dash = (side: number) => (side ? { dash: [5, 3] } : {});
 
+/** More lines than these are a pixel wide: without a graphics card, a quarter more takes three times as long. */
+const FEW = 1;
+
 /** Lines, each with the space between its least and greatest filled. */
 function plain(lines: Line[], count: number, { dark, log, height }: LineOptions): Built {
   const { columns, bands: pairs } = bands(lines, count, log);
@@ -121,31 +127,44 @@ function plain(lines: Line[], count: number, { dark, log, height }: LineOptions)
     if (area && !isWider(area, least)) area = null;
     if (area) seen.push(area.top, area.foot!);
     const points = { show: false, size: 3, fill: color, stroke: color, width: 0, filter };
-    return { stroke: color, width: 1.25, points, paths: filling(area), fill: `${color}38`, ...dash(side) };
+    return { stroke: color, width: lines.length > FEW ? 1 : 1.25, points, paths: filling(area), fill: `${color}38`, ...dash(side) };
   });
   return { columns: columns.slice(0, lines.length), series, seen };
 }
 
 const isWider = ({ top, foot }: Area, than: number) => top.some((value: number | null, i) => value !== null && value - (foot?.[i] ?? value) > than);
 
-/** Each line on top of those before it, the greatest of the total above all; B is not stacked onto A. */
+/**
+ * Each line on top of those before it, the greatest of the total above all; B is not stacked onto A.
+ *
+ * The topmost is painted first, down to the foot, and each of those below over it: half the edges that there would be between
+ * one and the next, and no seams.
+ */
 function piled(drawn: Lines, options: LineOptions): Built {
   const built: Built = { columns: [], series: [], seen: [] };
+  const add = (column: Column, series: uPlot.Series) => {
+    built.columns.push(column);
+    built.series.push({ points: { show: false }, ...series });
+  };
+  const area = (top: Column) => filling({ top, foot: null });
   for (const side of [0, 1]) {
     const lines = shownOf(drawn, options).filter((l) => l.side === side);
     const { columns, peak } = stacked(lines.map((l) => l.mean), totalOf(drawn, side, options.only), drawn.count);
-    const line = { points: { show: false }, ...dash(side) };
-    const below = (i: number) => ({ top: columns[i]!, foot: columns[i - 1] ?? null });
-    built.columns.push(...columns);
-    lines.forEach(({ color: index }, i) => {
-      const color = seriesColor(index, options.dark);
-      built.series.push({ ...line, stroke: color, width: 1, paths: filling(side ? null : below(i)), fill: `${color}b0` });
-    });
-    if (peak === null) continue;
-    const color = css('--muted');
-    built.series.push({ ...line, stroke: color, width: 0.75, paths: filling(below(peak)), fill: `${color}22` });
+    built.seen.push(...columns);
+    if (peak !== null) {
+      const color = css('--muted');
+      add(columns[peak]!, { stroke: color, width: 0.75, paths: area(columns[peak]!), fill: `${color}22`, ...dash(side) });
+    }
+    const least = (extent(columns)?.[1] ?? 0) / options.height / 4;
+    for (let i = lines.length - 1; i >= 0; i--) {
+      const [top, foot] = [columns[i]!, columns[i - 1] ?? null];
+      // What nowhere is as high as a part of a pixel takes as long as what is.
+      if (foot && !isWider({ top, foot }, least)) continue;
+      const color = seriesColor(lines[i]!.color, options.dark);
+      if (side) add(top, { stroke: color, width: 1, paths: filling(null), ...dash(side) });
+      else add(top, { width: 0, paths: area(top), fill: mixed(color, css('--card'), 0.75) });
+    }
   }
-  built.seen = built.columns;
   return built;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PAGE, SERIES_COLORS, diffColor, heatColor, seriesColor, type Rgb } from './palette';
+import { PAGE, SERIES_COLORS, diffColor, heatColor, mixed, seriesColor, type Rgb } from './palette';
 
 const linear = (channel: number): number => {
   const c = channel / 255;
@@ -31,6 +31,13 @@ const EYES: Record<string, Rgb[]> = {
 };
 const seen = (eye: Rgb[], c: Rgb): Rgb =>
   eye.map((row) => Math.min(1, Math.max(0, row[0] * c[0] + row[1] * c[1] + row[2] * c[2]))) as Rgb;
+
+it('mixes a colour with what is behind', () => {
+  expect(mixed('#000000', '#ffffff', 0.5)).toBe('#808080');
+  expect(mixed('#000', '#fff', 0.5)).toBe('#808080');
+  expect(mixed('#2a6cc9', '#ffffff', 1)).toBe('#2a6cc9');
+  expect(mixed('#2a6cc9', '#0a0b0c', 0)).toBe('#0a0b0c');
+});
 
 describe.each([['light', false], ['dark', true]] as const)('%s', (theme, dark) => {
   const colours = Array.from({ length: SERIES_COLORS }, (_, i) => parse(seriesColor(i, dark)));

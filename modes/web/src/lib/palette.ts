@@ -30,6 +30,15 @@ export function seriesColor(index: number, dark: boolean): string {
   return palette[i < 0 ? i + palette.length : i]!;
 }
 
+/** What is seen where a colour that covers a part of what is behind it lies over another, all as `#rrggbb` or `#rgb`. */
+export function mixed(over: string, behind: string, part: number): string {
+  const twice = (color: string) => (color.length === 4 ? color.replace(/[^#]/g, '$&$&') : color);
+  const channels = (color: string) => [1, 3, 5].map((at) => parseInt(twice(color).slice(at, at + 2), 16));
+  const ground = channels(behind);
+  const both = channels(over).map((channel, i) => Math.round(channel * part + ground[i]! * (1 - part)));
+  return `#${both.map((channel) => channel.toString(16).padStart(2, '0')).join('')}`;
+}
+
 /** Lightness, chroma and hue (degrees) in OKLCh. */
 type Lch = [number, number, number];
 

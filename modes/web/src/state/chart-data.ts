@@ -35,6 +35,28 @@ interface Wanted {
 const [LONG, SHORT] = [0, 1];
 const turns = new Turns(4);
 
+/**
+ * Answers are shown together, after so many ms or when there are no more: that all is laid out and painted takes as long for one
+ * chart as for ten.
+ */
+const GATHER = 60;
+let arrived: (() => void)[] = [];
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function arrive(show: () => void) {
+  arrived.push(show);
+  if (!turns.busy) showAll();
+  else timer ??= setTimeout(showAll, GATHER);
+}
+
+function showAll() {
+  clearTimeout(timer);
+  timer = undefined;
+  const all = arrived;
+  arrived = [];
+  for (const show of all) show();
+}
+
 /** A query of a chart as it is asked. */
 interface Asked {
   query: string;
@@ -125,8 +147,11 @@ export function useChartData(chart: Chart, near: boolean, visible: () => boolean
     const run = async () => {
       try {
         const drawn = await loadChart(wanted, abort.signal);
-        have.current = true;
-        setLoaded({ drawn, error: null, loading: false });
+        arrive(() => {
+          if (abort.signal.aborted) return;
+          have.current = true;
+          setLoaded({ drawn, error: null, loading: false });
+        });
       } catch (error) {
         if (abort.signal.aborted) return;
         // Where nobody answers, what there was stays: the page says so, and asks again when somebody does.

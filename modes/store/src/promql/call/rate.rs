@@ -7,7 +7,7 @@ use super::over_time::{Split, get};
 use super::remarks::{Remark, Seen};
 use super::windows::Steps;
 use crate::FloatHistogram;
-use crate::compact::Compact;
+use crate::compact::{Compact, Cursor};
 use crate::histogram::{ResetHint, h2_middles};
 use crate::promql::Error;
 use crate::promql::points::Points;
@@ -46,8 +46,14 @@ impl Kind {
         matches!(self, Self::Rate | Self::Increase)
     }
 
-    /// The value at each step.
-    pub fn points(self, samples: &Samples, steps: &Steps<'_>, seen: &mut Seen) -> Result<Points, Error> {
+    /// The value at each step; of histograms perhaps without buckets, if nobody looks at them.
+    pub fn points(
+        self,
+        samples: &Samples,
+        steps: &Steps<'_>,
+        sums_only: bool,
+        seen: &mut Seen,
+    ) -> Result<Points, Error> {
         if matches!(self, Self::InstantRate | Self::InstantDelta) {
             return steps.points(samples, |_, window| Ok(self.of_last(window, seen)));
         }
@@ -69,7 +75,7 @@ impl Kind {
                 }
                 None => steps.points(samples, |_, window| Ok(self.of_mixed(window, seen)))?,
             },
-            Values::Compact(compact) => self.of_compact(samples, compact, steps, seen)?,
+            Values::Compact(compact) => self.of_compact(samples, compact, steps, sums_only, seen)?,
         };
         if self.is_counter() && points.floats.iter().any(|value| !crate::promql::is_absent(*value)) {
             seen.add(Remark::MaybeNoCounter);
@@ -103,6 +109,7 @@ impl Kind {
         samples: &Samples,
         compact: &Compact,
         steps: &Steps<'_>,
+        sums_only: bool,
         seen: &mut Seen,
     ) -> Result<Points, Error> {
         let mut points = Points::absent(steps.grid.count);
@@ -124,7 +131,8 @@ impl Kind {
             let change = last.total.wrapping_sub(first.total) as f64;
             let factor =
                 self.factor(&Span::of(window.times, window.start, window.end), first.total as f64, change);
-            let mut rate = last.since(&first, factor, &middles);
+            let since = if sums_only { Cursor::sums_since } else { Cursor::since };
+            let mut rate = since(&last, &first, factor, &middles);
             rate.hint = ResetHint::Gauge;
             points.set(step, Some(Sample::Histogram(rate.into())));
             Ok(())

@@ -51,7 +51,8 @@ fn with_nodes(
 ) -> Result<(Val, Notes), Error> {
     let mut notes = Notes::default();
     let options = Options::default();
-    let mut context = Context { grid, notes: &mut notes, options: &options, nodes, places: &[] };
+    let mut context =
+        Context { grid, notes: &mut notes, options: &options, nodes, places: &[], sums_only: false };
     Ok((call(function, args, &mut context)?, notes))
 }
 
@@ -737,7 +738,8 @@ fn whoever_gave_up_gets_no_answer() {
     let options = Options { deadline: Some(std::time::Instant::now()), ..Options::default() };
     let grid = minutes(1);
     let mut notes = Notes::default();
-    let mut context = Context { grid, notes: &mut notes, options: &options, nodes: &[], places: &[] };
+    let mut context =
+        Context { grid, notes: &mut notes, options: &options, nodes: &[], places: &[], sums_only: false };
     let args = vec![windows(vec![series("x", 15, &[1.0])], 60, grid)];
     let error = call("rate", args, &mut context).unwrap_err();
     assert_eq!(error.message, "query timed out in expression evaluation");

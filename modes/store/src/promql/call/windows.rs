@@ -130,9 +130,10 @@ pub fn call(
     }
     if let Some(kind) = rate::Kind::named(function) {
         let vector = args.range()?;
+        let sums_only = context.sums_only;
         return each_row(vector, context, false, |samples, steps, seen| {
             let samples = if kind.takes_compact() { samples } else { samples.unpacked() };
-            kind.points(&samples, steps, seen)
+            kind.points(&samples, steps, sums_only, seen)
         })
         .map(Some);
     }
