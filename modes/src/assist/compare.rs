@@ -109,7 +109,8 @@ impl Tool for Compare {
     const NAME: &'static str = "compare";
     const TITLE: &'static str = "Compare";
     const ABOUT: &'static str = "What is different between two recordings, or two spans of one: by how much, and how sure.\n\
-        Each signal that both have is compared; what does not matter or may be chance is left out. Give before and after, \
+        Each signal that both have is compared, as it is for most of a span: what lasted for a small part of one is for \
+        detect_anomalies. What does not matter or may be chance is left out. Give before and after, \
         or spans of one recording, such as before_end and after_start. Signals that only one side has are named: nothing is \
         said of them.";
     const POSITIONAL: &'static [&'static str] = &["before", "after"];
@@ -240,7 +241,7 @@ impl Answer for Comparison {
         let side = |Side { input, window }: &Side| format!("{input} {}", between(window));
         let found = match self.page.total {
             0 if self.compared == 0 => "nothing can be compared".into(),
-            0 => "nothing changed by as much as matters".into(),
+            0 => "nothing is as a rule different by as much as matters (detect_anomalies tells what was so for a while)".into(),
             1 => "1 change".into(),
             total => format!("{total} changes"),
         };
