@@ -9,6 +9,8 @@ import contextlib
 import http.server
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -307,8 +309,8 @@ async def over_http(recording, folder):
         check(preflight(url, page | {"Origin": "http://evil.example"}) is None, "another page's")
 
 
-def inspect(*server):
-    """The inspector without its window."""
+def inspector(*server):
+    """Asks the inspector, which has no window then."""
 
     def ask(*arguments):
         command = ["node", INSPECTOR, "--cli", *server, *arguments]
@@ -316,6 +318,11 @@ def inspect(*server):
         check(done.returncode == 0, f"{arguments}: {done.stdout} {done.stderr}")
         return json.loads(done.stdout)
 
+    return ask
+
+
+def inspect(*server):
+    ask = inspector(*server)
     check(len(ask("--method", "tools/list")["tools"]) == len(TOOLS) + 1, "the inspector's tools")
     for name, arguments in TOOLS.items():
         given = [part for argument in arguments.items() for part in ("--tool-arg", "=".join(argument))]
@@ -325,6 +332,39 @@ def inspect(*server):
     check(ask(*call)["structuredContent"]["page"]["total"] == 1, "the inspector's query")
     check(len(ask("--method", "prompts/list")["prompts"]) == 3, "the inspector's prompts")
     check(len(ask("--method", "resources/list")["resources"]) == 3, "the inspector's resources")
+
+
+@contextlib.contextmanager
+def agent(folder):
+    """An agent with one plugin, which reads files of the kernel only."""
+    plugins, log = folder / "plugins", folder / "log"
+    plugins.mkdir(mode=0o755)
+    shutil.copyfile(Path(REZOLUS).parent / "libmemory.so", plugins / "memory.so")
+    config = folder / "config.toml"
+    config.write_text(f'[agent]\nlisten = "127.0.0.1:0"\nplugin_dir = "{plugins}"\n')
+    with log.open("w") as stderr:
+        process = subprocess.Popen([REZOLUS, config], stderr=stderr)
+    try:
+        for _ in range(200):
+            if found := re.search(r"serving on (http://[\d.]+:\d+) after", log.read_text()):
+                break
+            time.sleep(0.05)
+        check(found, f"the agent did not start: {log.read_text()}")
+        yield found[1]
+    finally:
+        process.terminate()
+        check(process.wait(10) == 0, "the agent ends cleanly")
+
+
+async def of_an_agent(folder):
+    """What only an agent tells: the state of its samplers."""
+    with agent(folder) as url:
+        async with Client(StdioServerParameters(command=REZOLUS, args=["mcp", url])) as client:
+            result = await client.call_tool("status", {})
+            check(not result.is_error and "memory" in result.content[0].text, f"status: {result.content}")
+            within_bounds(result)
+        called = inspector(REZOLUS, "mcp", url)("--method", "tools/call", "--tool-name", "status")
+        check(not called.get("isError") and called["structuredContent"], f"the inspector's status: {called}")
 
 
 async def main():
@@ -346,6 +386,7 @@ async def main():
         raw.end()
         await over_http(recording, folder)
         inspect(REZOLUS, "mcp", recording)
+        await of_an_agent(folder)
         async with Client(StdioServerParameters(command=REZOLUS, args=["mcp", f"live={url}"])) as client:
             await asyncio.sleep(2.5)
             result = await client.call_tool("query", {"query": "rate(requests_total[5s])", "at": "-0s"})
