@@ -105,7 +105,7 @@ const shownOf = (drawn: Lines, { only }: LineOptions) => drawn.lines.filter((l) 
 /** B is dashed. */
 const dash = (side: number) => (side ? { dash: [5, 3] } : {});
 
-/** More lines than these are a pixel wide: without a graphics card, a quarter more takes three times as long. */
+/** More lines than these are a pixel wide: without a graphics card, a quarter more takes several times as long. */
 const FEW = 1;
 
 /** Lines, each with the space between its least and greatest filled. */
